@@ -1,0 +1,5 @@
+"""`python -m lookahead_bench` is `lookahead-bench`."""
+
+from lookahead_bench.cli import main
+
+main()

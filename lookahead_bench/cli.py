@@ -1,0 +1,339 @@
+"""The command `lookahead-bench`: what it is asked, who does it, and which exit status tells how it went.
+
+0 done (a diverged run is a result), 1 failed, 2 wrong configuration, 128 + signal interrupted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import sys
+import warnings
+from collections.abc import Callable, Sequence
+from typing import Any
+
+HELP = """\
+lookahead-bench: run and compare the optimizers of the Lookahead family.
+
+  lookahead-bench                                          one run of the defaults: Lookahead on the embedded digits
+  lookahead-bench optimizer=multilayer dataset=cifar100    one run; a finished one is skipped, an interrupted one resumed
+  lookahead-bench -m optimizer=sgd,lookahead seed=1,2,3    every combination, one run each
+
+Choose (lookahead-bench list shows the names):
+  optimizer=NAME    sgd, adam, lookahead, multilayer, extragradient, rapp, ...
+  dataset=NAME      the task: digits (default, offline), cifar10, cifar100, ...
+  scale=NAME        smoke (seconds), cpu (minutes on two cores, default), paper (the paper's own protocol)
+  model=  schedule=  gpu=  tracker=  experiment=    default to what the dataset and the scale say
+
+Set (any key of `lookahead-bench --cfg job`):
+  seed=1 epochs=10 max_steps=1000 max_oracle_calls=1000    one budget is enough; the first one reached ends the run
+  optimizer.lr=0.1 optimizer.k=5 optimizer.alpha=0.5       lookahead-bench list NAME explains an optimizer's keys
+  optimizer.k=[5,5] optimizer.alpha=[0.5,0.8]              nested layers, innermost first
+  optimizer.base._target_=package.Class                    any torch optimizer as the base
+  precision=float32|bfloat16|float64  resample=step|call  clip_norm=1.0
+  replicas=R        the seeds seed ... seed+R-1 computed together, each a run of its own
+  data_dir=DIR      where data sets lie ($LOOKAHEAD_BENCH_DATA, else data/)
+  results_dir=DIR   where runs are kept (results/)
+  force=true        repeat a finished run
+
+Other commands (--help on each):
+  list [NAME]       optimizers, datasets, models, schedules, experiments; NAME: its equation, source, keys and ranges
+  data NAME ...     download or check data sets        status    what the runs in results_dir are doing
+  report            tables and curves of the runs      figures   a study's figures
+  sync              replay finished runs into W&B      bench     measure the speed of this machine and this code
+
+Options:
+  -m, --multirun    sweep over comma-separated values; hydra/launcher=joblib runs several at a time
+  --cfg job         show the composed configuration and stop (Hydra's --info and --shell-completion work too)
+  --version, -h, --help
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Entry point of the console command; exits with the status above."""
+    raise SystemExit(command(list(sys.argv[1:] if argv is None else argv)))
+
+
+def command(argv: list[str]) -> int:
+    """Do what the arguments ask; returns the exit status."""
+    from lookahead_bench.errors import ConfigError, DataError, RunError
+
+    logging.basicConfig(format="lookahead-bench: %(message)s", stream=sys.stderr)
+    logging.getLogger("lookahead_bench").setLevel(logging.INFO)
+    try:
+        if argv and argv[0] in COMMANDS:
+            return COMMANDS[argv[0]](argv[1:])
+        if {"-h", "--help"} & set(argv):
+            print(HELP, end="")
+            return 0
+        if "--version" in argv:
+            from lookahead_bench import __version__
+
+            print(__version__)
+            return 0
+        return experiment(argv)
+    except ConfigError as error:
+        print(f"lookahead-bench: {error}", file=sys.stderr)
+        return 2
+    except (DataError, RunError) as error:
+        print(f"lookahead-bench: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt as error:
+        number = getattr(error, "number", 2)
+        if str(error):
+            print(f"lookahead-bench: {error}", file=sys.stderr)
+        return 128 + int(number)
+    except BrokenPipeError:  # `| head`: nobody is left to read
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+# ----------------------------------------------------------------------------------------------------- run and sweep
+
+
+def experiment(argv: list[str]) -> int:
+    """One run, or with -m a sweep."""
+    from hydra._internal.utils import get_args_parser
+
+    parser = get_args_parser()
+    parser.error = wrong_arguments  # type: ignore[method-assign]
+    args = parser.parse_args(argv)
+    if args.config_dir:
+        args.overrides.append(f"hydra.searchpath=[file://{os.path.abspath(args.config_dir)}]")
+    if args.cfg or args.info or args.shell_completion or args.hydra_help:
+        return inspect(args, parser)
+    return sweep(args.overrides) if args.multirun else single(args.overrides)
+
+
+def wrong_arguments(message: str) -> Any:
+    from lookahead_bench.errors import ConfigError
+
+    raise ConfigError(f"{message} (lookahead-bench --help shows the options)")
+
+
+def inspect(args: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
+    """Hydra's own ways to look at a configuration."""
+    from hydra.errors import HydraException
+
+    from lookahead_bench.compose import PRIMARY, hydra_main
+    from lookahead_bench.config import translate
+
+    hydra = hydra_main()
+    try:
+        if args.hydra_help:
+            hydra.hydra_help(config_name=PRIMARY, args_parser=parser, args=args)
+        elif args.cfg:
+            hydra.show_cfg(config_name=PRIMARY, overrides=args.overrides, cfg_type=args.cfg, package=args.package,
+                           resolve=args.resolve)  # fmt: skip
+        elif args.info:
+            hydra.show_info(args.info, config_name=PRIMARY, overrides=args.overrides)
+        else:
+            hydra.shell_completion(config_name=PRIMARY, overrides=args.overrides)
+    except HydraException as error:
+        raise translate(error, args.overrides) from None
+    return 0
+
+
+def single(overrides: list[str]) -> int:
+    from lookahead_bench import config
+
+    return finish(config.load(overrides), table=True)
+
+
+def finish(settings: Any, *, table: bool) -> int:
+    """Do the runs of one configuration and say what came of them; a failure is told in one line at once."""
+    from lookahead_bench.errors import ConfigError, DataError, RunError
+    from lookahead_bench.report.summary import line, show
+    from lookahead_bench.runs.run import execute
+
+    try:
+        results = execute(settings)
+    except (ConfigError, DataError, RunError):
+        raise
+    except Exception as error:
+        path = f"{settings['results_dir']}/runs/{settings.run_id}"
+        reason = " ".join(f"{type(error).__name__}: {error}".split())[:300]
+        raise RunError(f"{settings.run_id} failed: {reason} (the traceback is in {path}/run.json)") from error
+    if table and len(results) == 1:
+        show(results[0])
+    elif len(results) == 1:
+        print(line(results[0]), flush=True)
+    else:
+        print(f"{len(results)} replicas: {sum(r.status == 'done' for r in results)} done, "
+              f"{sum(r.status == 'diverged' for r in results)} diverged, "
+              f"{sum(r.skipped for r in results)} had been there; e.g. {line(results[0])}", flush=True)
+    return 0
+
+
+def sweep(overrides: list[str]) -> int:
+    """Every job is checked before the first one starts; then Hydra's sweeper and launcher do them."""
+    from hydra.errors import HydraException
+    from hydra.types import RunMode
+
+    from lookahead_bench import config
+    from lookahead_bench.compose import PRIMARY, hydra_main, jobs
+
+    try:
+        planned = jobs(overrides)
+    except HydraException as error:
+        raise config.translate(error, overrides) from None
+    if planned is not None:
+        config.check_jobs(planned)
+    hydra = hydra_main()
+    try:
+        warnings.filterwarnings("ignore", category=UserWarning, module="hydra")
+        hydra.multirun(config_name=PRIMARY, task_function=job, overrides=overrides, with_log_configuration=False)
+    except HydraException as error:
+        raise config.translate(error, overrides) from None
+    except KeyboardInterrupt:
+        raise
+    except Exception:
+        if planned is None:
+            raise
+    assert RunMode.MULTIRUN
+    return sweep_status(planned)
+
+
+def sweep_status(planned: list[list[str]] | None) -> int:
+    """How the jobs of a sweep went: told as they ended, counted here."""
+    from lookahead_bench import config
+    from lookahead_bench.runs.store import RunDirectory
+
+    if planned is None:
+        return 0
+    counts: dict[str, int] = {}
+    for one in config.every_run(planned):
+        status = (RunDirectory(one).record() or {}).get("status", "missing")
+        counts[status] = counts.get(status, 0) + 1
+    print(f"{sum(counts.values())} runs: " + ", ".join(f"{n} {status}" for status, n in sorted(counts.items())))
+    return 0 if set(counts) <= {"done", "diverged"} else 1
+
+
+def job(composed: Any) -> float:
+    """One job of a Hydra sweep; returns the headline score, which optimising sweepers want."""
+    from hydra.core.hydra_config import HydraConfig
+
+    from lookahead_bench import config
+    from lookahead_bench.runs.run import execute
+
+    logging.getLogger("lookahead_bench").setLevel(logging.INFO)
+    asked = HydraConfig.get().overrides
+    overrides = [o for o in asked.task if not o.startswith("++dataset.")]
+    settings = config.load([*(o for o in asked.hydra if o.startswith("hydra.searchpath=")), *overrides])
+    try:
+        finish(settings, table=False)
+    except Exception as error:
+        print(f"lookahead-bench: {error}", file=sys.stderr, flush=True)
+        raise
+    return execute(settings)[0].value
+
+
+# ------------------------------------------------------------------------------------------------------ the commands
+
+
+def keys_and_names(name: str, description: str, argv: list[str], keys: dict[str, str], names: str = "") -> tuple[
+    list[str], dict[str, str]
+]:  # fmt: skip
+    """Parse `NAME ... key=value ...`: the names and the values, with the defaults in `keys`."""
+    import difflib
+
+    from lookahead_bench.errors import ConfigError
+
+    parser = argparse.ArgumentParser(prog=f"lookahead-bench {name}", description=description)
+    usage = " ".join(f"[{k}={v}]" for k, v in keys.items())
+    parser.add_argument("arguments", nargs="*", metavar=f"{names} {usage}".strip())
+    parser.error = wrong_arguments  # type: ignore[method-assign]
+    found, values = [], dict(keys)
+    for argument in parser.parse_args(argv).arguments:
+        key, equals, value = argument.partition("=")
+        if not equals:
+            found.append(argument)
+        elif key in keys:
+            values[key] = value
+        else:
+            close = difflib.get_close_matches(key, keys, n=1)
+            hint = f"; did you mean {close[0]!r}?" if close else f" (keys: {', '.join(keys)})"
+            raise ConfigError(f"{key}={value}: no such key{hint}")
+    if found and not names:
+        raise ConfigError(f"{found[0]}: lookahead-bench {name} takes key=value only")
+    return found, values
+
+
+def data_directory() -> str:
+    return os.environ.get("LOOKAHEAD_BENCH_DATA", "data")
+
+
+def list_command(argv: list[str]) -> int:
+    from lookahead_bench.listing import overview, page
+
+    names, _ = keys_and_names("list", "Show what there is, or one optimizer or dataset in full.", argv, {}, "[NAME]")
+    print(page(names[0]) if names else overview())
+    return 0
+
+
+def data_command(argv: list[str]) -> int:
+    from lookahead_bench.data.fetch import prepare
+
+    names, values = keys_and_names(
+        "data", "Download data sets into data_dir, or check that they are there.", argv,
+        {"data_dir": data_directory()}, "NAME ...",
+    )  # fmt: skip
+    if not names:
+        wrong_arguments("name one or more data sets, as in lookahead-bench data cifar10 cifar100 mnist")
+    for name in names:
+        print(f"{name}: {prepare(name, values['data_dir'])}")
+    return 0
+
+
+def status_command(argv: list[str]) -> int:
+    from lookahead_bench.report.status import show
+
+    _, values = keys_and_names("status", "What the runs are doing.", argv, {"results_dir": "results"})
+    show(values["results_dir"])
+    return 0
+
+
+def report_command(argv: list[str]) -> int:
+    from lookahead_bench.report.report import write
+
+    _, values = keys_and_names(
+        "report", "Tables (Markdown, CSV, LaTeX) and curves of the runs, under <results_dir>/report/.", argv,
+        {"results_dir": "results", "dataset": "", "scale": ""},
+    )  # fmt: skip
+    write(values["results_dir"], {k: v for k, v in values.items() if k in ("dataset", "scale") and v})
+    return 0
+
+
+def sync_command(argv: list[str]) -> int:
+    from lookahead_bench.runs.sync import sync
+
+    _, values = keys_and_names(
+        "sync", "Replay the curves of finished runs into W&B under their fixed ids.", argv,
+        {"results_dir": "results", "project": "lookahead-bench", "entity": ""},
+    )  # fmt: skip
+    return sync(values["results_dir"], values["project"], values["entity"] or None)
+
+
+def bench_command(argv: list[str]) -> int:
+    from lookahead_bench.bench import BENCHMARKS, bench
+
+    names, values = keys_and_names(
+        "bench", f"Measure on this machine: {', '.join(BENCHMARKS)}.", argv, {"data_dir": data_directory()}, "[NAME ...]"
+    )  # fmt: skip
+    bench(names, values)
+    return 0
+
+
+COMMANDS: dict[str, Callable[[list[str]], int]] = {
+    "list": list_command,
+    "data": data_command,
+    "status": status_command,
+    "report": report_command,
+    "sync": sync_command,
+    "bench": bench_command,
+}
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,136 @@
+"""Overrides -> Hydra configuration, with each task's defaults for the chosen scale put in place.
+
+A dataset's YAML says, scale by scale, which model, schedule, precision and budgets are its own:
+
+    scales:
+      cpu: {model: resnet20, schedule: cosine, precision: bfloat16, epochs: 10}
+
+Hydra's defaults list cannot choose a group from two others, so `Loader` composes twice: first the group choices alone,
+then everything, with the scale's entries as overrides *before* the user's. Sweepers, launchers, `--cfg` and shell
+completion see one ordinary, complete configuration.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from hydra._internal.config_loader_impl import ConfigLoaderImpl
+from hydra._internal.config_search_path_impl import ConfigSearchPathImpl
+from hydra._internal.hydra import Hydra
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from hydra.core.plugins import Plugins
+from hydra.core.utils import setup_globals
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf, open_dict
+
+PACKAGE = Path(__file__).resolve().parent
+CONF = PACKAGE / "conf" if (PACKAGE / "conf").is_dir() else PACKAGE.parent / "conf"
+GROUPS = ("optimizer", "dataset", "model", "schedule", "scale", "gpu", "tracker", "experiment")
+PRIMARY = "config"
+
+
+def options(group: str) -> list[str]:
+    """The names that `group=` takes, e.g. options("optimizer") -> ["adam", ...]."""
+    return sorted(p.relative_to(CONF / group).with_suffix("").as_posix() for p in (CONF / group).rglob("*.yaml"))
+
+
+def is_group_choice(override: Override) -> bool:
+    """`optimizer=sgd` and `hydra/launcher=joblib`, but neither `optimizer.lr=1` nor `seed=1`."""
+    key = override.key_or_group
+    return key in GROUPS or "/" in key or key == "hydra.searchpath"
+
+
+def literal(value: Any) -> str:
+    """A Python value in Hydra's override grammar."""
+    if isinstance(value, Mapping):
+        return "{" + ",".join(f"{k}:{literal(v)}" for k, v in value.items()) + "}"
+    if isinstance(value, list | tuple):
+        return "[" + ",".join(literal(v) for v in value) + "]"
+    return json.dumps(value) if isinstance(value, str) else json.dumps(value, allow_nan=True)
+
+
+def leaves(node: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:
+    for key, value in node.items():
+        if isinstance(value, Mapping):
+            yield from leaves(value, f"{prefix}.{key}")
+        else:
+            yield f"{prefix}.{key}", value
+
+
+class Loader(ConfigLoaderImpl):
+    """Hydra's loader plus the chosen dataset's defaults for the chosen scale.
+
+    `defaults` is what the last configuration was before any value was overridden.
+    """
+
+    defaults: DictConfig | None = None
+
+    def load_configuration(
+        self, config_name: str | None, overrides: list[str], *args: Any, **kwargs: Any
+    ) -> DictConfig:
+        parsed = OverridesParser.create().parse_overrides(overrides)
+        groups = [o.input_line for o in parsed if is_group_choice(o) and o.input_line is not None]
+        choices = super().load_configuration(config_name, groups, *args, **kwargs)
+        picks, values = scale_entries(choices)
+        with open_dict(choices):
+            for group, name in picks.items():
+                choices[group] = OmegaConf.load(CONF / group / f"{name}.yaml")
+            for key, value in values.items():
+                OmegaConf.update(choices, key, value)
+        self.defaults = choices
+        entries = [f"{group}={name}" for group, name in picks.items()]
+        entries += [f"++{key}={literal(value)}" for key, value in values.items()]
+        return super().load_configuration(config_name, entries + overrides, *args, **kwargs)
+
+
+def scale_entries(choices: DictConfig) -> tuple[dict[str, str], dict[str, Any]]:
+    """What `dataset.scales.<scale>` says: groups that nobody has chosen, and values that no experiment has set."""
+    node = OmegaConf.select(choices, f"dataset.scales.{choices.get('scale')}")
+    plain: dict[str, Any] = OmegaConf.to_container(node) if node is not None else {}  # type: ignore[assignment]
+    named = {group: plain.pop(group) for group in ("model", "schedule") if group in plain}
+    picks = {group: name for group, name in named.items() if choices.get(group) is None}
+    values = {k: v for k, v in leaves(plain, "dataset") if OmegaConf.select(choices, k, default=None) is None}
+    return picks, values
+
+
+def loader() -> Loader:
+    """A loader of the configurations in `conf/`."""
+    setup_globals()
+    Plugins.instance()  # registers the sources of configurations, sweepers and launchers
+    path = ConfigSearchPathImpl()
+    path.append("hydra", "pkg://hydra.conf")
+    path.append("main", f"file://{CONF}")
+    path.append("schema", "structured://")
+    return Loader(path)
+
+
+def hydra_main() -> Hydra:
+    """A Hydra whose configurations come from `conf/` through `Loader`."""
+    return Hydra(task_name="lookahead-bench", config_loader=loader())
+
+
+def compose(overrides: Sequence[str], mode: RunMode = RunMode.RUN) -> DictConfig:
+    """The composed configuration, its `hydra` node included. Raises Hydra's own errors."""
+    return loader().load_configuration(PRIMARY, list(overrides), mode)
+
+
+def jobs(overrides: Sequence[str]) -> list[list[str]] | None:
+    """The overrides of every job of a multirun, in Hydra's order; None where a sweeper decides as it goes."""
+    master = compose(overrides, RunMode.MULTIRUN)
+    if master.hydra.runtime.choices["hydra/sweeper"] != "basic":
+        return None
+    swept = [f"{key}={value}" for key, value in (master.hydra.sweeper.params or {}).items()]
+    final: dict[str, list[str]] = {}
+    for override in OverridesParser.create().parse_overrides([*swept, *overrides]):
+        if override.is_hydra_override():
+            continue
+        key = override.get_key_element()
+        values: Iterable[str] = (override.sweep_string_iterator() if override.is_discrete_sweep()
+                                 else [override.get_value_element_as_str()])
+        final[key] = [f"{key}={value}" for value in values]
+    return [list(job) for job in itertools.product(*final.values())]

@@ -1,0 +1,352 @@
+"""A validated configuration and its identity. Errors are one line: key, value, rule, remedy. Imports no torch."""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import importlib
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import ConfigCompositionException, HydraException, MissingConfigException, OverrideParseException
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from lookahead_bench import rules, signature
+from lookahead_bench.compose import GROUPS, PRIMARY, compose, leaves, loader, options
+from lookahead_bench.errors import ConfigError
+from lookahead_bench.rules import Rule
+from lookahead_bench.targets import check_target_name
+
+BUDGETS = ("epochs", "max_steps", "max_oracle_calls")
+EXECUTION = ("gpu", "tracker", "replicas", "data_dir", "results_dir", "force")
+# Keys of the nodes that describe or check; they change no number.
+DESCRIPTIVE = {
+    "optimizer": ("description", "equation", "source"),
+    "dataset": ("description", "source", "scales", "optimizer", "check", "train_size", "metric", "direction", *BUDGETS,
+                "precision", "resample", "clip_norm", "replicas", "equation"),
+    "model": ("description", "batchnorm", "convolutional"),
+    "schedule": ("description",),
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Config:
+    """Everything that one run needs to know, as plain Python values, checked.
+
+    nodes      the resolved configuration: seed, budgets, precision, ... and the groups' nodes
+    user_keys  what the user set himself below `optimizer.`, e.g. {"lr"}
+    """
+
+    nodes: dict[str, Any]
+    user_keys: frozenset[str] = frozenset()
+
+    def __getitem__(self, key: str) -> Any:
+        return self.nodes[key]
+
+    @property
+    def scientific(self) -> dict[str, Any]:
+        """What can change a number: the run's identity is the hash of this."""
+        return {
+            key: {k: v for k, v in value.items() if k not in DESCRIPTIVE[key]} if key in DESCRIPTIVE and value else value
+            for key, value in self.nodes.items()
+            if key not in EXECUTION
+        }
+
+    @property
+    def execution(self) -> dict[str, Any]:
+        """What cannot: where and how the numbers are computed, shown and kept."""
+        return {key: self.nodes[key] for key in EXECUTION}
+
+    @property
+    def run_id(self) -> str:
+        """Readable, ending in the hash of the scientific configuration: cifar100-multilayer-s3-1f0c9a2b."""
+        text = json.dumps(canonical(self.scientific), sort_keys=True)
+        digest = hashlib.sha256(text.encode()).hexdigest()[:8]
+        return f"{self['dataset']['name']}-{self['optimizer']['name']}-s{self['seed']}-{digest}"
+
+    def with_seed(self, seed: int) -> Config:
+        """The same configuration for another seed: replica r of a run is with_seed(seed + r)."""
+        return replace(self, nodes={**self.nodes, "seed": seed})
+
+    def seeds(self) -> list[Config]:
+        """One configuration a replica."""
+        return [self.with_seed(self["seed"] + r) for r in range(self["replicas"])]
+
+
+def canonical(value: Any) -> Any:
+    """1 and 1.0 are one number, so that `lr=1` and `lr=1.0` are one run."""
+    if isinstance(value, Mapping):
+        return {str(k): canonical(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [canonical(v) for v in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def load(overrides: Sequence[str]) -> Config:
+    """Compose and check. Raises ConfigError, one line, before anything else happens."""
+    composing = loader()
+    try:
+        composed = composing.load_configuration(PRIMARY, list(overrides), RunMode.RUN)
+        assert composing.defaults is not None
+        keys = {o.key_or_group for o in OverridesParser.create().parse_overrides(list(overrides))}
+        return validated(composed, composing.defaults, keys)
+    except (HydraException, OmegaConfBaseException) as error:
+        raise translate(error, overrides, composing.defaults) from None
+
+
+# ---------------------------------------------------------------------------------------------------- Hydra's errors
+
+
+def nearest(word: str, names: Iterable[str]) -> str:
+    """`; did you mean 'x'?`, or nothing."""
+    close = difflib.get_close_matches(word, list(names), n=1, cutoff=0.6)
+    return f"; did you mean {close[0]!r}?" if close else ""
+
+
+def translate(error: Exception, overrides: Sequence[str], defaults: DictConfig | None = None) -> ConfigError:
+    """One line for each of Hydra's errors. defaults: the chosen groups' nodes, as far as they are known."""
+    message = str(error)
+    cause: BaseException | None = error
+    while cause is not None:  # an OmegaConf error is wrapped, sometimes in one without words
+        message, cause = message or str(cause), cause.__cause__
+    if isinstance(error, MissingConfigException) and (found := re.search(r"Could not find '([\w@]+)/(.+?)'", message)):
+        group, name = found.groups()
+        known = options(group) if group in GROUPS else []
+        remedy = nearest(name, known) or (f"; choose one of {', '.join(known)}" if known else "")
+        return ConfigError(f"{group}={name}: no such {group}{remedy}")
+    if found := re.search(r"Could not override '(.+?)'", message):
+        return unknown_key(found.group(1), defaults)
+    if isinstance(error, OverrideParseException):
+        return ConfigError(
+            f"{error.override}: cannot be read as key=value (lists are [1,2], mappings {{a:1,b:2}}, quote other signs)"
+        )
+    if "requires --multirun" in message or "To use it as a list" in message:
+        swept = next((o for o in overrides if "," in o), overrides[0] if overrides else "")
+        return ConfigError(f"{swept}: several values are a sweep; add -m, or write a list as key=[1,2]")
+    return ConfigError(" ".join(message.split()) or type(error).__name__)
+
+
+def unknown_key(key: str, defaults: DictConfig | None = None) -> ConfigError:
+    """The one line for a key that nothing reads. defaults: the chosen groups' nodes."""
+    plain = compose([]) if defaults is None else defaults
+    first, _, rest = key.partition(".")
+    if not rest or first not in GROUPS:
+        names = [*GROUPS, *(str(k) for k in plain if k != "hydra")]
+        return ConfigError(f"{key}: no such key{nearest(key, names)} (lookahead-bench --help shows the keys)")
+    node = plain.get(first) or OmegaConf.create()
+    if first == "optimizer" and rest in rules.OPTIMIZER:
+        keys = ", ".join(k for k in rules.OPTIMIZER if k in node)
+        return ConfigError(f"{key}: means nothing for optimizer={node.name}, whose keys are {keys}")
+    names = [f"{first}.{k}" for k in node]
+    chosen = f"{first}={node.get('name')}" if node.get("name") else f"the chosen {first}"
+    return ConfigError(f"{key}: {chosen} has no such key{nearest(key, names) or '; it has ' + ', '.join(names)}")
+
+
+# -------------------------------------------------------------------------------------------------------- validation
+
+
+def validated(composed: DictConfig, defaults: DictConfig, user: set[str]) -> Config:
+    """Check every value; fill in the budgets. `defaults` is the same choice of groups without the user's values."""
+    nodes: dict[str, Any] = OmegaConf.to_container(composed, resolve=True)  # type: ignore[assignment]
+    plain: dict[str, Any] = OmegaConf.to_container(defaults, resolve=True)  # type: ignore[assignment]
+    nodes.pop("hydra"), plain.pop("hydra")
+    nodes.pop("experiment", None)
+    user_keys = frozenset(key.split(".")[1] for key in user if key.startswith("optimizer."))
+
+    for key in nodes:
+        if key not in rules.RUN and key not in GROUPS:
+            raise unknown_key(key)
+    if str(nodes["precision"]) in ("float16", "fp16", "16", "half", "16-mixed"):
+        raise ConfigError(
+            f"precision={nodes['precision']}: float16 needs a gradient scaler, and torch's takes no closures, which "
+            "extragradient methods call; use precision=bfloat16"
+        )
+    for key, rule in rules.RUN.items():
+        require(rule, key, nodes[key])
+    for key, rule in rules.GPU.items():
+        require(rule, f"gpu.{key}", nodes["gpu"][key])
+    for key in nodes["gpu"]:
+        if key not in rules.GPU:
+            raise unknown_key(f"gpu.{key}")
+    check_kinds(nodes, plain)
+    check_dataset(nodes["dataset"])
+    check_optimizer(nodes["optimizer"], plain["optimizer"], nodes["dataset"]["players"], user_keys)
+    for group in ("dataset", "model", "schedule"):
+        if nodes[group]:
+            check_target(f"{group}._target_", nodes[group].get("_target_"))
+    check_replicas(nodes)
+    if all(nodes[key] is None for key in BUDGETS):
+        nodes |= {key: nodes["dataset"].get(key) for key in BUDGETS}
+        for key in BUDGETS:
+            require(rules.RUN[key], f"dataset.{key}", nodes[key])
+    return Config(nodes, user_keys)
+
+
+def require(rule: Rule, key: str, value: Any) -> None:
+    if not rule.holds(value):
+        raise ConfigError(f"{key}={show(value)}: must be {rule.text}")
+
+
+def show(value: Any) -> str:
+    """A value as it is written on the command line."""
+    return json.dumps(value) if isinstance(value, bool | list | dict | None) else str(value)
+
+
+def check_kinds(nodes: Mapping[str, Any], plain: Mapping[str, Any]) -> None:
+    """A value without a rule of its own must be of the same kind as its default."""
+    for group in ("dataset", "model", "schedule", "tracker"):
+        known = dict(leaves(plain[group] or {}, group))
+        for key, value in leaves(nodes[group] or {}, group):
+            default = known.get(key, value)
+            name = key.split(".")[-1]
+            if key not in known:
+                if ".scales." not in key:
+                    raise ConfigError(f"{key}: the chosen {group} has no such key{nearest(key, known)}")
+            elif name not in rules.DATASET and default is not None and kind(value) != kind(default):
+                raise ConfigError(f"{key}={show(value)}: must be {kind(default)}, as its default {show(default)} is")
+
+
+def kind(value: Any) -> str:
+    if isinstance(value, bool):
+        return "true or false"
+    if isinstance(value, int | float):
+        return "a finite number" if abs(value) < float("inf") else "not finite"
+    return {list: "a list", str: "a text", type(None): "null"}.get(type(value), "a mapping")
+
+
+def check_dataset(node: dict[str, Any]) -> None:
+    for key, rule in rules.DATASET.items():
+        if key in node:
+            require(rule, f"dataset.{key}", node[key])
+    size = node.get("train_size")
+    if size is not None and node["batch_size"] + node["val_size"] > size:
+        raise ConfigError(
+            f"dataset.batch_size={node['batch_size']}: one batch and the validation split "
+            f"(dataset.val_size={node['val_size']}) must fit into the {size} training samples"
+        )
+    if node.get("check"):
+        module, _, name = node["check"].rpartition(".")
+        getattr(importlib.import_module(module), name)(node)
+
+
+def check_optimizer(
+    node: dict[str, Any], default: dict[str, Any], players: Sequence[str], user: frozenset[str]
+) -> None:
+    for key in node:
+        if key not in default:
+            raise unknown_key(f"optimizer.{key}", OmegaConf.create({"optimizer": default}))
+    for key, rule in rules.OPTIMIZER.items():
+        if key not in node:
+            continue
+        value = node[key]
+        if key in rules.PER_PLAYER and isinstance(value, dict):
+            check_players(f"optimizer.{key}", value, players)
+            values = {f"optimizer.{key}.{player}": v for player, v in value.items()}
+        elif key in rules.PER_LAYER and isinstance(value, list):
+            if not value:
+                raise ConfigError(f"optimizer.{key}=[]: must have one value a layer, at least one")
+            values = {f"optimizer.{key}[{i}]": v for i, v in enumerate(value)}
+        else:
+            values = {f"optimizer.{key}": value}
+        for name, v in values.items():
+            require(rule, name, v)
+    layers = {key: len(node[key]) for key in rules.PER_LAYER if isinstance(node.get(key), list)}
+    if len(set(layers.values())) > 1:
+        raise ConfigError(
+            ", ".join(f"optimizer.{key}={show(node[key])}" for key in layers)
+            + ": must have as many values as there are layers, innermost first"
+        )
+    check_base(node, user)
+    for i, wrapper in enumerate(node["wrappers"]):
+        check_target(f"optimizer.wrappers[{i}]._target_", wrapper.get("_target_"))
+
+
+def check_players(key: str, value: Mapping[str, Any], players: Sequence[str]) -> None:
+    for player in value:
+        if player not in players:
+            raise ConfigError(f"{key}.{player}: no such player{nearest(player, players)} (players: {', '.join(players)})")
+    for player in players:
+        if player not in value:
+            raise ConfigError(f"{key}={show(value)}: must have a value for every player, and {player!r} has none")
+
+
+def check_target(key: str, path: Any) -> None:
+    if not isinstance(path, str) or "." not in path:
+        raise ConfigError(f"{key}={show(path)}: must be the dotted path of a class, as in torch.optim.SGD")
+    check_target_name(key, path)
+    module, _, name = path.rpartition(".")
+    if importlib.util.find_spec(path.split(".")[0]) is None:
+        raise ConfigError(f"{key}={path}: no module named {path.split('.')[0]!r} is installed")
+    others = signature.missing(path)
+    if others is not None:
+        raise ConfigError(f"{key}={path}: {module} has no {name!r}{nearest(name, others)}")
+
+
+def check_base(node: Mapping[str, Any], user: frozenset[str]) -> None:
+    """The innermost optimizer: an optimizer, and one that takes what the user set."""
+    path = node["base"].get("_target_")
+    check_target("optimizer.base._target_", path)
+    optimizer, takes = signature.is_optimizer(path), signature.arguments(path)
+    if optimizer is None or takes is None:  # the source cannot tell: import the class
+        from lookahead_bench.targets import optimizer_arguments
+
+        takes = optimizer_arguments("optimizer.base._target_", path)
+    elif not optimizer:
+        raise ConfigError(f"optimizer.base._target_={path}: is not a torch.optim.Optimizer; name an optimizer's class")
+    if takes is None:
+        return
+    base_keys = ("lr", "momentum", "weight_decay", "betas", "eps")
+    for key in sorted(user & set(base_keys)):
+        if key not in takes:
+            raise ConfigError(f"optimizer.{key}: {path} takes no {key!r}; leave it out")
+    for key in node["base"]:
+        if key != "_target_" and key not in takes:
+            raise ConfigError(f"optimizer.base.{key}: {path} takes no {key!r}{nearest(key, takes)}")
+
+
+def check_replicas(nodes: Mapping[str, Any]) -> None:
+    """Replicas share one program: the task must batch them, and the optimizer must not mix them."""
+    count, dataset, base = nodes["replicas"], nodes["dataset"], nodes["optimizer"]["base"]["_target_"]
+    if count == 1:
+        return
+    why = None
+    if dataset.get("replicas") is False:
+        why = f"dataset={dataset['name']} cannot be batched over runs"
+    elif (nodes["model"] or {}).get("batchnorm"):
+        why = f"model={nodes['model']['name']} has BatchNorm, whose statistics cannot be batched over runs"
+    elif base.rpartition(".")[0] != "torch.optim" or base.rpartition(".")[2] not in rules.ELEMENTWISE:
+        why = f"{base} is not known to act on every number by itself"
+    elif nodes["seed"] + count > 2**32:
+        why = "seed + replicas must stay below 2^32"
+    if why:
+        raise ConfigError(f"replicas={count}: {why}; use replicas=1 and -m seed=1,2,3")
+
+
+# ------------------------------------------------------------------------------------------------------------ sweeps
+
+
+def every_run(planned: Sequence[Sequence[str]]) -> Iterable[Config]:
+    """The configuration of every run of a sweep. Jobs that differ in their seed alone are composed once."""
+    composed: dict[tuple[str, ...], Config] = {}
+    for job in planned:
+        others = tuple(o for o in job if not o.startswith("seed="))
+        seed = next((o.split("=", 1)[1] for o in reversed(job) if o.startswith("seed=")), None)
+        if others not in composed or seed is None or not seed.isdigit():
+            composed[others] = load(job)
+        base = composed[others]
+        if seed is not None:
+            require(rules.RUN["seed"], "seed", int(seed))
+            base = base.with_seed(int(seed))
+        yield from base.seeds()
+
+
+def check_jobs(planned: Sequence[Sequence[str]]) -> None:
+    """Refuse a sweep with a wrong configuration anywhere in it before its first run."""
+    for _ in every_run(planned):
+        pass

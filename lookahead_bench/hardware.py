@@ -1,0 +1,108 @@
+"""How a run is computed: device, memory layout, compilation, fused steps; and what this machine and checkout are."""
+
+from __future__ import annotations
+
+import functools
+import os
+import platform
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from lookahead_bench.errors import ConfigError
+
+COMPILE_PAYS_FROM = 200_000  # training samples; compiling a ResNet takes tens of seconds
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The `gpu` node with every `auto` decided. None of it is part of a run's identity."""
+
+    device: torch.device
+    channels_last: bool
+    compile: bool
+    fused: bool
+
+
+@functools.cache
+def cpu_flags() -> frozenset[str]:
+    """The processor's features as Linux names them; empty where it does not say."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return frozenset()
+    return next((frozenset(line.split(":")[1].split()) for line in lines if line.startswith("flags")), frozenset())
+
+
+def settle(node: Mapping[str, Any], *, convolutional: bool, samples: float) -> Settings:
+    """Decide every `auto`.
+
+    channels_last: for convolutional networks. compile: on CUDA and on processors with AMX (elsewhere it was seen to
+    lose), for a convolutional network and at least COMPILE_PAYS_FROM training samples. Errors: ConfigError where the
+    device is not there.
+    """
+    name = node["device"]
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    if name.startswith("cuda"):
+        count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+        if count <= int(name[5:] or 0):
+            raise ConfigError(f"gpu.device={name}: this machine has {count} CUDA devices; use gpu=auto or gpu=cpu")
+    device = torch.device(name)
+    compiler = device.type == "cuda" or ("amx_bf16" in cpu_flags() and shutil.which("g++") is not None)
+    decided = {
+        "channels_last": convolutional,
+        "compile": convolutional and samples >= COMPILE_PAYS_FROM and compiler,
+        "fused": True,
+    }
+    return Settings(device, **{k: auto if node[k] == "auto" else node[k] for k, auto in decided.items()})
+
+
+def describe(settings: Settings) -> dict[str, Any]:
+    """The machine, for run.json."""
+    lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
+    model = next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), platform.processor())
+    found: dict[str, Any] = {"processor": model, "cores": os.cpu_count(), "threads": torch.get_num_threads()}
+    if settings.device.type == "cuda":
+        found["gpu"] = torch.cuda.get_device_name(settings.device)
+    return found | {
+        "device": str(settings.device),
+        "channels_last": settings.channels_last,
+        "compile": settings.compile,
+        "fused": settings.fused,
+    }
+
+
+def versions() -> dict[str, str]:
+    """What the numbers were computed with."""
+    found = {"python": platform.python_version()}
+    for package in ("lookahead-bench", "torch", "torchvision", "numpy", "hydra-core", "wandb"):
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+@functools.cache
+def git_revision() -> str | None:
+    """The commit of this checkout, with "-dirty" where files differ; None for an installed package."""
+    root = Path(__file__).resolve().parent.parent
+    if not (root / ".git").exists():
+        return None
+    command = ["git", "-C", str(root), "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, timeout=10, check=True).stdout.strip()
+    except (OSError, subprocess.SubprocessError):
+        return None
+
+
+def command_line() -> str:
+    return " ".join([Path(sys.argv[0]).name, *sys.argv[1:]])

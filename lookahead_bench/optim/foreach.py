@@ -1,0 +1,40 @@
+"""In-place arithmetic on lists of tensors; the one place that knows that torch's `_foreach_*` refuse empty lists."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+def clone(tensor: Tensor) -> Tensor:
+    """A copy with the same strides, outside of the graph."""
+    return tensor.detach().clone()
+
+
+def clones(tensors: list[Tensor]) -> list[Tensor]:
+    """A copy of every tensor."""
+    return [clone(t) for t in tensors]
+
+
+def copy_(targets: list[Tensor], sources: list[Tensor]) -> None:
+    """target <- source"""
+    if targets:
+        torch._foreach_copy_(targets, sources)
+
+
+def lerp_(starts: list[Tensor], ends: list[Tensor], weight: float) -> None:
+    """start <- start + weight (end - start); exact at weight 0 and 1"""
+    if starts:
+        torch._foreach_lerp_(starts, ends, weight)
+
+
+def add_(targets: list[Tensor], others: list[Tensor], factor: float = 1.0) -> None:
+    """target <- target + factor other"""
+    if targets:
+        torch._foreach_add_(targets, others, alpha=factor)
+
+
+def scale_(targets: list[Tensor], factor: float) -> None:
+    """target <- factor target"""
+    if targets:
+        torch._foreach_mul_(targets, factor)

@@ -1,0 +1,136 @@
+"""Lookahead: k steps forward, one step back."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.optim import Optimizer
+
+from lookahead_bench.optim import foreach
+from lookahead_bench.optim.wrapper import Closure, Wrapper, absent, is_integer, is_number, require
+
+PULLBACKS = ("none", "pullback", "reset")
+
+
+class Lookahead(Wrapper):
+    """Interpolate between where a cycle of k base steps began (slow weights) and where it ended (fast weights).
+
+        slow = fast                                 just before the first step of a cycle
+        fast <- base step of fast                   k times
+        fast <- slow + alpha (fast - slow)          the sync; the next cycle's slow weights
+
+    with outer momentum mu and d = fast - slow, one step of Nesterov SGD with lr = alpha on the pseudo-gradient -d:
+
+        b <- mu b + d,  fast <- slow + alpha (d + mu b)
+
+    Lookahead(Lookahead(base)) is Multilayer Lookahead: the outer k counts syncs of the layer inside, inner layers sync
+    first and restart from the outer's slow weights. Costs one copy of the parameters per layer, one more each for
+    outer momentum and pullback.
+
+    Args:
+        base: any torch optimizer.
+        k: base steps, or syncs of the layer inside, per sync; an integer >= 1.
+        alpha: interpolation, 0 <= alpha <= 1; 1 is the base itself.
+        pullback: what a sync does to the base's momentum m (`momentum_buffer` or `exp_avg`; a base without has nothing
+            to change): "none" keeps it, "pullback" interpolates it like the weights (m <- alpha m + (1 - alpha) m_last
+            with the m that the last sync left, at first 0), "reset" sets it to 0.
+        outer_momentum: mu, 0 <= mu < 1; above 0 the weights may leave a convex set that the base stays in.
+
+    Raises:
+        ValueError: a hyperparameter outside of its range.
+
+    Source: Zhang, Lucas, Hinton, Ba 2019 (arXiv 1907.08610), Algorithm 1; layers: Pushkin, Barba 2021 (2110.14254);
+    outer momentum: Kallusky et al. 2025 (2510.15830).
+    """
+
+    settings = ("k", "alpha", "pullback", "outer_momentum")
+    counters = ("count",)
+    tensors = {"slow": foreach.clone, "velocity": torch.zeros_like, "last_momentum": absent}  # noqa: RUF012
+    evaluation = "slow"
+
+    count: int  # base steps since the cycle began
+    slow: list[Tensor] | None
+    velocity: list[Tensor] | None
+    last_momentum: list[Tensor | None] | None
+
+    def __init__(
+        self, base: Optimizer, k: int = 5, alpha: float = 0.5, pullback: str = "none", outer_momentum: float = 0.0
+    ) -> None:
+        require(is_integer(k) and k >= 1, "k", k, "an integer >= 1")
+        require(is_number(alpha) and 0 <= alpha <= 1, "alpha", alpha, "a number with 0 <= alpha <= 1")
+        require(pullback in PULLBACKS, "pullback", pullback, f"one of {', '.join(PULLBACKS)}")
+        require(
+            is_number(outer_momentum) and 0 <= outer_momentum < 1,
+            "outer_momentum",
+            outer_momentum,
+            "a number with 0 <= outer_momentum < 1",
+        )
+        super().__init__(base)
+        self.k = k
+        self.alpha = alpha
+        self.pullback = pullback
+        self.outer_momentum = outer_momentum
+
+    @property
+    def period(self) -> int:
+        return self.k * super().period
+
+    def evaluation_point(self) -> list[Tensor] | None:
+        return self.slow if self.count else None  # between a sync and the next step the parameters are the slow weights
+
+    def _update(self, closure: Closure | None) -> Any:
+        # Taken here, not at construction or at the sync: pretrained weights may be loaded in between, and an outer
+        # layer's sync moves the point that this layer restarts from.
+        if self.count == 0:
+            self._open()
+        loss = self.base.step(closure)
+        self.count += 1
+        if self.count >= self.period:
+            self._sync()
+            self.count = 0
+        return loss
+
+    def _open(self) -> None:
+        fast = self.parameters()
+        if self.slow is None:
+            self.slow = foreach.clones(fast)
+        else:
+            foreach.copy_(self.slow, fast)
+
+    def _sync(self) -> None:
+        assert self.slow is not None
+        fast = self.parameters()
+        if self.outer_momentum:
+            if self.velocity is None:
+                self.velocity = [torch.zeros_like(p, requires_grad=False) for p in fast]
+            foreach.add_(fast, self.slow, -1.0)  # d
+            foreach.scale_(self.velocity, self.outer_momentum)
+            foreach.add_(self.velocity, fast)
+            foreach.add_(fast, self.velocity, self.outer_momentum)
+            foreach.scale_(fast, self.alpha)
+            foreach.add_(fast, self.slow)
+        else:
+            # Towards the slow weights, not from them: exactly the fast weights at alpha = 1.
+            foreach.lerp_(fast, self.slow, 1 - self.alpha)
+        if self.pullback != "none":
+            self._sync_momentum()
+
+    def _sync_momentum(self) -> None:
+        parameters = self.parameters()
+        if self.pullback == "pullback" and self.last_momentum is None:
+            self.last_momentum = [None] * len(parameters)
+        for i, p in enumerate(parameters):
+            state = self.state.get(p, {})
+            m = state.get("momentum_buffer", state.get("exp_avg"))
+            if m is None:
+                continue
+            if self.last_momentum is None:
+                m.zero_()
+                continue
+            last = self.last_momentum[i]
+            if last is None:
+                self.last_momentum[i] = last = torch.zeros_like(m)
+            m.lerp_(last, 1 - self.alpha)
+            last.copy_(m)  # a copy: the live buffer moves on with the base

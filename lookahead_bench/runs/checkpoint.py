@@ -1,0 +1,68 @@
+"""Checkpoints that are whole or ignored: two generations and the best, a sha256 beside each, tensors and numbers only."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import logging
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from lookahead_bench.runs.files import atomic
+
+log = logging.getLogger("lookahead_bench")
+KEEP = 2  # the newest may be the one that a crash has spoilt
+
+
+def save(path: Path, state: dict[str, Any]) -> None:
+    """Write `state` and its digest; a crash between the two leaves a file that `load` ignores."""
+    buffer = io.BytesIO()
+    torch.save(state, buffer)
+    data = buffer.getbuffer()
+    digest_file(path).unlink(missing_ok=True)
+    with atomic(path) as file:
+        file.write(data)
+    with atomic(digest_file(path)) as file:
+        file.write(f"{hashlib.sha256(data).hexdigest()}  {path.name}\n".encode())
+
+
+def digest_file(path: Path) -> Path:
+    return path.with_name(path.name + ".sha256")
+
+
+def load(path: Path) -> dict[str, Any] | None:
+    """The state in `path`, or None if the file is missing, torn, altered, or holds anything but plain data."""
+    try:
+        data = path.read_bytes()
+        if digest_file(path).read_text().split()[0] != hashlib.sha256(data).hexdigest():
+            return None
+        state = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
+    except Exception:  # torch raises many kinds for a damaged or refused file, and all mean: not this one
+        return None
+    return state if isinstance(state, dict) else None
+
+
+def generations(directory: Path) -> list[Path]:
+    """The checkpoints of a run, oldest first."""
+    return sorted(directory.glob("step-*.pt"))
+
+
+def save_generation(directory: Path, step: int, state: dict[str, Any]) -> None:
+    """Save the state after `step` steps and drop what is older than the last two generations."""
+    directory.mkdir(exist_ok=True)
+    save(directory / f"step-{step:010d}.pt", state)
+    for old in generations(directory)[:-KEEP]:
+        old.unlink(missing_ok=True)
+        digest_file(old).unlink(missing_ok=True)
+
+
+def load_newest(directory: Path) -> dict[str, Any] | None:
+    """The newest sound state; a damaged one is passed over with one warning that names it."""
+    for path in reversed(generations(directory)):
+        state = load(path)
+        if state is not None:
+            return state
+        log.warning("%s is damaged; going back to the checkpoint before it", path)
+    return None

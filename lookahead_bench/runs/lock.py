@@ -1,0 +1,53 @@
+"""One process owns a run; another one is told who holds it."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import socket
+import time
+from pathlib import Path
+
+from lookahead_bench.errors import RunError
+
+
+class Lock:
+    """An exclusive `flock` on a file that names its holder. The kernel lets go of it when the holder dies."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._handle: int | None = None
+
+    def acquire(self) -> None:
+        """Take the lock, or raise RunError naming the holder."""
+        handle = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o644)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            os.close(handle)
+            raise RunError(f"{self.path.parent.name}: is held by {self.holder()}; wait for it or stop it") from None
+        os.ftruncate(handle, 0)
+        os.write(handle, f"pid {os.getpid()} on {socket.gethostname()} since {time.strftime('%F %T')}\n".encode())
+        self._handle = handle
+
+    def holder(self) -> str:
+        return self.path.read_text(errors="replace").strip() or "another process"
+
+    def held_by_another(self) -> bool:
+        """Whether some process holds it now (never this object)."""
+        try:
+            handle = os.open(self.path, os.O_RDWR)
+        except FileNotFoundError:
+            return False
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            return True
+        finally:
+            os.close(handle)
+        return False
+
+    def release(self) -> None:
+        if self._handle is not None:
+            os.close(self._handle)
+            self._handle = None

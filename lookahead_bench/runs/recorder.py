@@ -1,0 +1,128 @@
+"""Turns what the trainer says into each run's files: one row and one checkpoint a replica."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from lookahead_bench.runs import checkpoint
+from lookahead_bench.runs.store import RunDirectory
+from lookahead_bench.tasks.base import Scores
+
+
+class Recorder:
+    """The trainer's log for R runs: a metric of shape [] or [R] becomes a number in each run's metrics.jsonl.
+
+    metric, direction   the headline score, "max" or "min", of the first split that the task reports
+    on_row              called with every row of a single run (the tracker)
+    on_diverged         called with the replicas that have just ended so
+    """
+
+    def __init__(
+        self, runs: Sequence[RunDirectory], metric: str, direction: str,
+        on_row: Callable[[dict[str, Any]], None] = lambda row: None,
+        on_diverged: Callable[[list[int]], None] = lambda replicas: None,
+    ) -> None:
+        self.runs, self.metric, self.sign = runs, metric, 1 if direction == "max" else -1
+        self.on_row, self.on_diverged = on_row, on_diverged
+        self.summary: list[dict[str, Any]] = [{"final": {}, "best": None} for _ in runs]
+        self._improved: dict[int, None] = {}
+
+    def row(self, position: dict[str, Any], metrics: Scores, replicas: list[int] | None = None) -> None:
+        whose = range(len(self.runs)) if replicas is None else replicas
+        columns = {name: self._column(value) for name, value in metrics.items()}
+        head = json.dumps(position)[:-1]
+        for r in whose:
+            numbers = "".join(f', "{name}": {number(column[r])}' for name, column in columns.items())
+            self.runs[r].append_line(f"{head}{numbers}}}")
+        if position["split"] != "train":
+            for r in whose:
+                self._score(r, position, {name: column[r] for name, column in columns.items()})
+        if len(self.runs) == 1 and whose:
+            self.on_row(position | {name: column[0] for name, column in columns.items()})
+
+    def _column(self, value: Tensor) -> list[float]:
+        return value.tolist() if value.dim() else [value.item()] * len(self.runs)
+
+    def _score(self, r: int, position: dict[str, Any], metrics: dict[str, float]) -> None:
+        """Keep the last scores of every split and weights, and the best headline score of the evaluated weights."""
+        summary, split, weights = self.summary[r], position["split"], position["weights"]
+        summary["final"].setdefault(split, {})[weights] = metrics
+        value = metrics.get(self.metric, math.nan)
+        best = summary["best"]
+        if split != next(iter(summary["final"])) or not math.isfinite(value):
+            return
+        if best is None or self.sign * value > self.sign * best["value"]:
+            summary["best"] = {"metric": self.metric, "value": value, "split": split, "weights": weights,
+                               "step": position["step"]}
+            self._improved[r] = None
+
+    def improved(self) -> list[int]:
+        """The replicas whose best score has changed since this was asked last."""
+        found = list(self._improved)
+        self._improved.clear()
+        return found
+
+    def best(self, replicas: list[int], weights: dict[str, Any]) -> None:
+        for r in replicas:
+            run = self.runs[r]
+            run.checkpoints.mkdir(exist_ok=True)
+            checkpoint.save(run.checkpoints / "best.pt", {"run_id": run.config.run_id, **self.summary[r]["best"],
+                                                          "task": part(weights, r, len(self.runs))})
+
+    def checkpoint(self, state: dict[str, Any]) -> None:
+        """Save each replica's part of the state, as a run done alone would have it."""
+        for r, run in enumerate(self.runs):
+            own = part(state, r, len(self.runs)) | {
+                "run_id": run.config.run_id,
+                "metrics_bytes": run.flush(),
+                "summary": self.summary[r],
+            }
+            checkpoint.save_generation(run.checkpoints, state["step"], own)
+
+    def diverged(self, replicas: list[int]) -> None:
+        self.flush()
+        self.on_diverged(replicas)
+
+    def flush(self) -> None:
+        for run in self.runs:
+            run.flush()
+
+
+def number(value: float) -> str:
+    """A float as JSON; what is not finite as a string."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return '"nan"' if math.isnan(value) else '"inf"' if value > 0 else '"-inf"'
+    return repr(value)
+
+
+def part(value: Any, r: int, replicas: int) -> Any:
+    """Replica r's part of a state: every tensor but a 0-d one (a counter that all share) has one entry a replica."""
+    if replicas == 1:
+        return value
+    if isinstance(value, Tensor):
+        return value[r].clone() if value.dim() else value
+    if isinstance(value, dict):
+        return {k: part(v, r, replicas) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return type(value)(part(v, r, replicas) for v in value)
+    return value
+
+
+def join(parts: Sequence[Any]) -> Any:
+    """The state of the joint program from each replica's part: the inverse of `part`."""
+    first = parts[0]
+    if len(parts) == 1:
+        return first
+    if isinstance(first, Tensor):
+        return torch.stack(list(parts)) if first.dim() else first
+    if isinstance(first, dict):
+        return {k: join([p[k] for p in parts]) for k in first}
+    if isinstance(first, list | tuple):
+        return type(first)(join([p[i] for p in parts]) for i in range(len(first)))
+    return first

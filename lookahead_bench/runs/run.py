@@ -1,0 +1,273 @@
+"""One configuration from start to end: lock, resume, train, and the truth about it in run.json."""
+
+from __future__ import annotations
+
+import inspect
+import logging
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from tqdm import tqdm
+
+from lookahead_bench import config as configuration
+from lookahead_bench import hardware
+from lookahead_bench.build import build_optimizer
+from lookahead_bench.config import Config
+from lookahead_bench.errors import ConfigError, DataError, RunError
+from lookahead_bench.oracle import Diverged, Oracle
+from lookahead_bench.runs import tracker
+from lookahead_bench.runs.recorder import Recorder, join
+from lookahead_bench.runs.signals import StopSignals
+from lookahead_bench.runs.store import RunDirectory
+from lookahead_bench.targets import import_target
+from lookahead_bench.tasks.base import Task
+from lookahead_bench.trainer import Budget, Interrupted, Trainer
+
+log = logging.getLogger("lookahead_bench")
+DTYPES = {"float32": torch.float32, "bfloat16": torch.float32, "float64": torch.float64}
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """What a run came to.
+
+    run_id, path   its identity and its directory
+    status         done | diverged (a failed or interrupted run raises instead)
+    final          {split: {weights: {metric: number}}} at the end
+    best           {metric, value, split, weights, step} of the headline score, or None
+    record         the whole of run.json
+    skipped        it had been finished before, and this is its stored result
+    """
+
+    run_id: str
+    path: Path
+    status: str
+    final: dict[str, Any]
+    best: dict[str, Any] | None
+    record: dict[str, Any]
+    skipped: bool = False
+
+    @property
+    def value(self) -> float:
+        """The headline score for sweepers that optimise: the best one on the split for choosing; nan if none."""
+        return float(self.best["value"]) if self.best else float("nan")
+
+
+class InterruptedBySignal(KeyboardInterrupt):
+    """The run was asked to stop; it is saved, and the same command goes on from there."""
+
+    def __init__(self, run_id: str, number: int) -> None:
+        super().__init__(f"{run_id}: interrupted by {signal.Signals(number).name}; the same command resumes it")
+        self.number = number
+
+
+def run(overrides: Sequence[str] = ()) -> RunResult:
+    """Do one run, or return its stored result; with replicas=R do R runs and return the first one's result.
+
+    overrides: as on the command line, e.g. ["optimizer=lookahead", "dataset=digits", "seed=3"].
+    Errors: ConfigError, DataError, RunError (one line each); InterruptedBySignal; whatever made the run fail.
+    """
+    return execute(configuration.load(overrides))[0]
+
+
+def execute(config: Config, *, checkpoint_every: float | None = None) -> list[RunResult]:
+    """Do the runs of a configuration, one a replica. Finished ones are returned as they are stored."""
+    runs = [RunDirectory(one) for one in config.seeds()]
+    todo = []
+    for one in runs:
+        if config["force"] or not one.finished():
+            todo.append(one)
+    if todo:
+        try:
+            for one in todo:
+                one.acquire()
+            for group in by_checkpoint(todo, config["force"]):
+                Session(config, group).run()
+        finally:
+            for one in todo:
+                one.lock.release()
+    return [result(one, skipped=one not in todo) for one in runs]
+
+
+def by_checkpoint(runs: Sequence[RunDirectory], force: bool) -> list[list[tuple[RunDirectory, dict[str, Any] | None]]]:
+    """Runs that can go on together: those at the same step, each with its checkpoint."""
+    groups: dict[int, list[tuple[RunDirectory, dict[str, Any] | None]]] = {}
+    for one in runs:
+        if force:
+            one.clear()
+        state = one.newest_checkpoint()
+        if state is None:
+            one.truncate(0)
+        groups.setdefault(-1 if state is None else state["step"], []).append((one, state))
+    return list(groups.values())
+
+
+def result(one: RunDirectory, *, skipped: bool) -> RunResult:
+    record = one.record()
+    if record is None:
+        raise RunError(f"{one.path}: run.json is missing or damaged; repeat the run with force=true")
+    return RunResult(one.config.run_id, one.path, record["status"], record["final"], record["best"], record, skipped)
+
+
+class Session:
+    """One life of one or several runs that are computed together."""
+
+    def __init__(self, config: Config, group: Sequence[tuple[RunDirectory, dict[str, Any] | None]]) -> None:
+        self.config = config
+        self.runs = [one for one, _ in group]
+        self.states = [state for _, state in group if state is not None]
+        self.trainer: Trainer | None = None
+        self.statuses = ["running"] * len(self.runs)
+        self.recorder = Recorder(
+            self.runs, config["dataset"]["metric"], config["dataset"]["direction"], on_diverged=self.diverged
+        )
+        self.settings: hardware.Settings | None = None
+
+    def run(self) -> None:
+        """Train to the end. run.json is true at every instant; an exception leaves it `failed` or `interrupted`."""
+        for one in self.runs:
+            one.write_config()
+        with StopSignals() as signals:
+            self.write_records()
+            try:
+                self.train(signals)
+            except Interrupted:
+                assert signals.received is not None
+                self.finish("interrupted", signal=signal.Signals(signals.received).name)
+                raise InterruptedBySignal(self.runs[0].config.run_id, signals.received) from None
+            except (ConfigError, DataError) as error:
+                self.finish("failed", error=str(error))
+                raise
+            except BaseException as error:
+                self.finish("failed", error=f"{type(error).__name__}: {error}", traceback=traceback.format_exc())
+                raise
+
+    def train(self, signals: StopSignals) -> None:
+        self.trainer = trainer = self.build()
+        following = tracker.start(self.runs)
+        self.recorder.on_row = following.log
+        trainer.stop_requested = lambda: signals.received is not None
+        bar = tqdm(
+            total=100, desc=self.runs[0].config.run_id, disable=None, leave=False,
+            bar_format="{desc} {percentage:3.0f}%|{bar}| {elapsed}<{remaining}{postfix}",
+        )  # fmt: skip
+
+        def show(trainer: Trainer) -> None:
+            if not bar.disable:
+                samples = trainer.oracle.draws * trainer.task.samples_per_batch * trainer.task.replicas
+                rate = samples / max(trainer.clock.seconds["train"], 1e-9)
+                bar.set_postfix_str(f"step {trainer.step}, {rate:,.0f} samples/s", refresh=False)
+                bar.update(100 * min(1.0, trainer.progress()) - bar.n)
+
+        trainer.on_step = show
+        try:
+            trainer.train()
+        except Diverged:
+            trainer.save()
+        finally:
+            bar.close()
+        self.finish("done")
+        following.finish(self.statuses[0])
+
+    def build(self) -> Trainer:
+        """Task, optimizer, oracle and trainer, at the start or where the checkpoints stand."""
+        config, dataset = self.config, self.config["dataset"]
+        task_class = import_target("dataset._target_", dataset["_target_"])
+        convolutional = bool((config["model"] or {}).get("convolutional"))
+        size = dataset.get("train_size", 0) * (config["epochs"] or 0)
+        self.settings = settings = hardware.settle(config["gpu"], convolutional=convolutional, samples=size)
+        offered = {
+            **{k: v for k, v in dataset.items() if k not in configuration.DESCRIPTIVE["dataset"]},
+            "model": config["model"],
+            "data_dir": config["data_dir"],
+            "seeds": [one.config["seed"] for one in self.runs],
+            "seed": self.runs[0].config["seed"],
+            "replicas": len(self.runs),
+            "dtype": DTYPES[config["precision"]],
+            "device": settings.device,
+            "channels_last": settings.channels_last,
+            "compile": settings.compile,
+        }
+        takes = inspect.signature(task_class.__init__).parameters
+        task: Task = task_class(**{k: v for k, v in offered.items() if k in takes})
+        optimizer = build_optimizer(
+            config["optimizer"], task.players, constraint=task.constraint, order=[[name] for name in task.players],
+            user_keys=config.user_keys, fused=True if settings.fused else None,
+        )  # fmt: skip
+        oracle = Oracle(
+            task,
+            seed=config["seed"],
+            resample=config["resample"],
+            clip_norm=config["clip_norm"],
+            autocast=torch.bfloat16 if config["precision"] == "bfloat16" else None,
+        )
+        node = config["schedule"]
+        schedule = import_target("schedule._target_", node["_target_"])
+        trainer = Trainer(
+            task,
+            optimizer,
+            oracle,
+            schedule=schedule(**{k: v for k, v in node.items() if k not in ("_target_", "name", "description")}),
+            budget=Budget(*(config[key] for key in configuration.BUDGETS)),
+            log=self.recorder,
+            checkpoint_every=float(os.environ.get("LOOKAHEAD_BENCH_CHECKPOINT_SECONDS", "60")),
+        )
+        if self.states:
+            trainer.load_state_dict(join([own_part(state) for state in self.states]))
+            self.recorder.summary = [state["summary"] for state in self.states]
+        return trainer
+
+    # ------------------------------------------------------------------------------------------------------- records
+
+    def finish(self, status: str, **facts: Any) -> None:
+        """Leave every run with the rows so far and this status; one that has diverged has its own already."""
+        self.recorder.flush()
+        self.statuses = ["diverged" if old == "diverged" else status for old in self.statuses]
+        self.write_records(**facts)
+
+    def diverged(self, replicas: list[int]) -> None:
+        for r in replicas:
+            self.statuses[r] = "diverged"
+        if len(self.runs) > 1:  # the others go on, perhaps for long
+            self.write_records()
+
+    def write_records(self, **facts: Any) -> None:
+        """run.json of every run."""
+        trainer = self.trainer
+        seconds = trainer.clock.seconds if trainer else {"train": 0.0, "eval": 0.0, "io": 0.0}
+        shared = {
+            "seconds": {kind: round(value, 3) for kind, value in seconds.items()},
+            "versions": hardware.versions(),
+            "git_revision": hardware.git_revision(),
+            "hardware": hardware.describe(self.settings) if self.settings else None,
+            "command_line": hardware.command_line(),
+            **facts,
+        }
+        for r, (one, status) in enumerate(zip(self.runs, self.statuses, strict=True)):
+            counts = self.counts(trainer, r) if trainer else {}
+            record = {"run_id": one.config.run_id, "status": status, **self.recorder.summary[r], **counts, **shared}
+            if len(self.runs) > 1:
+                record["replicas"] = len(self.runs)
+            one.write_record(record)
+
+    def counts(self, trainer: Trainer, r: int) -> dict[str, Any]:
+        """Steps, oracle calls and samples of replica r, and the rate of the whole program."""
+        position = trainer.stopped.get(r) or trainer.position("", "")
+        seconds = trainer.clock.seconds["train"]
+        samples = sum(trainer.stopped.get(i, position)["samples"] for i in range(len(self.runs)))
+        return {
+            **{name: position[name] for name in ("step", "oracle_calls", "samples", "epoch")},
+            "samples_per_s": round(samples / seconds, 1) if seconds else None,
+        }
+
+
+def own_part(state: dict[str, Any]) -> dict[str, Any]:
+    """A checkpoint without what belongs to the run's files."""
+    return {k: v for k, v in state.items() if k not in ("run_id", "metrics_bytes", "summary")}

@@ -1,0 +1,111 @@
+"""The directory that a run leaves behind: config.yaml, run.json, metrics.jsonl, checkpoints/, samples/."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from lookahead_bench.config import Config
+from lookahead_bench.runs import checkpoint
+from lookahead_bench.runs.files import atomic, read_json, write_json
+from lookahead_bench.runs.lock import Lock
+
+FINISHED = ("done", "diverged")
+STATUSES = ("running", "interrupted", "failed", *FINISHED)
+
+
+class RunDirectory:
+    """One run's directory. What it holds is true at every instant, kill -9 included."""
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        self.path = Path(config["results_dir"]) / "runs" / config.run_id
+        self.metrics_path = self.path / "metrics.jsonl"
+        self.checkpoints = self.path / "checkpoints"
+        self.lock = Lock(self.path / "run.lock")
+        self._lines: list[str] = []
+
+    def record(self) -> dict[str, Any] | None:
+        """run.json as it stands, or None."""
+        return read_json(self.path / "run.json")
+
+    def finished(self) -> bool:
+        record = self.record()
+        return record is not None and record.get("status") in FINISHED
+
+    def acquire(self) -> None:
+        """Become the owner; raises RunError if another process is."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        self.lock.acquire()
+
+    def clear(self) -> None:
+        """Forget an earlier life of this run (`force=true`); the caller owns it."""
+        for entry in self.path.iterdir():
+            if entry == self.lock.path:
+                continue
+            shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
+
+    def write_config(self) -> None:
+        """config.yaml: what is part of the run's identity, and what is not."""
+        with atomic(self.path / "config.yaml") as file:
+            head = f"# {self.config.run_id}: the run's identity is the hash of `scientific`\n"
+            body = {"scientific": self.config.scientific, "execution": self.config.execution}
+            text = yaml.dump(body, Dumper=getattr(yaml, "CSafeDumper", yaml.SafeDumper), sort_keys=False)
+            file.write((head + text).encode())
+
+    def write_record(self, record: dict[str, Any]) -> None:
+        write_json(self.path / "run.json", record)
+
+    # ------------------------------------------------------------------------------------------------ metrics.jsonl
+
+    def append_line(self, row: str) -> None:
+        """Add a row, a JSON object in one line; it reaches the file with the next `flush`."""
+        self._lines.append(row)
+
+    def flush(self) -> int:
+        """Write the rows so far; returns the file's length in bytes, which a checkpoint remembers."""
+        with self.metrics_path.open("ab") as file:
+            if self._lines:
+                file.write(("\n".join(self._lines) + "\n").encode())
+                self._lines.clear()
+            return file.tell()
+
+    def truncate(self, length: int) -> bool:
+        """Go back to the rows of a checkpoint; False if the file is shorter than that."""
+        self._lines.clear()
+        size = self.metrics_path.stat().st_size if self.metrics_path.exists() else 0
+        if size < length:
+            return False
+        with self.metrics_path.open("ab") as file:
+            file.truncate(length)
+        return True
+
+    def rows(self) -> list[dict[str, Any]]:
+        return read_rows(self.metrics_path)
+
+    # -------------------------------------------------------------------------------------------------- checkpoints
+
+    def newest_checkpoint(self) -> dict[str, Any] | None:
+        """The newest sound checkpoint whose rows are all there."""
+        state = checkpoint.load_newest(self.checkpoints)
+        if state is None or state["run_id"] != self.config.run_id or not self.truncate(state["metrics_bytes"]):
+            return None
+        return state
+
+
+def read_rows(path: Path) -> list[dict[str, Any]]:
+    """The whole rows of a metrics.jsonl; a torn last line is left out."""
+    rows = []
+    if path.exists():
+        for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+            try:
+                row = json.loads(line)
+            except ValueError:
+                continue
+            if isinstance(row, dict):
+                rows.append(row)
+    return rows

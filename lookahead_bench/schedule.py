@@ -1,0 +1,58 @@
+"""Learning-rate schedules: a multiplier of every group's rate as a function of the run's progress in [0, 1].
+
+Progress is the largest part used up of the budgets that are set (epochs, steps, oracle calls), so a schedule means the
+same for a method that takes two oracle calls a step. No torch here; the trainer hands these to torch's LambdaLR.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Constant:
+    """1 throughout."""
+
+    def __call__(self, progress: float) -> float:
+        return 1.0
+
+
+@dataclass(frozen=True)
+class Step:
+    """factor ** (number of milestones passed).
+
+    milestones: increasing fractions of the run in [0, 1]; factor > 0.
+    Source: Lookahead 2019, CIFAR (0.3, 0.6, 0.8 and 0.2).
+    """
+
+    milestones: Sequence[float]
+    factor: float
+
+    def __call__(self, progress: float) -> float:
+        return float(self.factor ** sum(progress >= milestone for milestone in self.milestones))
+
+
+def _warm(progress: float, warmup: float) -> float:
+    return min(1.0, progress / warmup) if warmup > 0 else 1.0
+
+
+@dataclass(frozen=True)
+class Cosine:
+    """min(1, p / warmup) * (1 + cos(pi p)) / 2 at progress p. warmup in [0, 1)."""
+
+    warmup: float = 0.0
+
+    def __call__(self, progress: float) -> float:
+        return _warm(progress, self.warmup) * 0.5 * (1 + math.cos(math.pi * min(progress, 1.0)))
+
+
+@dataclass(frozen=True)
+class Linear:
+    """min(1, p / warmup, (1 - p) / (1 - warmup)) at progress p. warmup in [0, 1)."""
+
+    warmup: float = 0.0
+
+    def __call__(self, progress: float) -> float:
+        return min(_warm(progress, self.warmup), max(0.0, (1 - progress) / (1 - self.warmup)))
