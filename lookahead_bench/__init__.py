@@ -1,7 +1,7 @@
 """lookahead-bench: the benchmarks of the Lookahead family of optimizers, reproduced from the command line.
 
-    from lookahead_bench import run, load_results
-    from lookahead_bench.optim import Lookahead
+from lookahead_bench import run, load_results
+from lookahead_bench.optim import Lookahead
 """
 
 from __future__ import annotations

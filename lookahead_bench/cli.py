@@ -160,9 +160,12 @@ def finish(settings: Any, *, table: bool) -> int:
     elif len(results) == 1:
         print(line(results[0]), flush=True)
     else:
-        print(f"{len(results)} replicas: {sum(r.status == 'done' for r in results)} done, "
-              f"{sum(r.status == 'diverged' for r in results)} diverged, "
-              f"{sum(r.skipped for r in results)} had been there; e.g. {line(results[0])}", flush=True)
+        print(
+            f"{len(results)} replicas: {sum(r.status == 'done' for r in results)} done, "
+            f"{sum(r.status == 'diverged' for r in results)} diverged, "
+            f"{sum(r.skipped for r in results)} had been there; e.g. {line(results[0])}",
+            flush=True,
+        )
     return 0
 
 

@@ -18,6 +18,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from hydra import version
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra._internal.config_search_path_impl import ConfigSearchPathImpl
 from hydra._internal.hydra import Hydra
@@ -94,13 +95,17 @@ def scale_entries(choices: DictConfig) -> tuple[dict[str, str], dict[str, Any]]:
     plain: dict[str, Any] = OmegaConf.to_container(node) if node is not None else {}  # type: ignore[assignment]
     named = {group: plain.pop(group) for group in ("model", "schedule") if group in plain}
     picks = {group: name for group, name in named.items() if choices.get(group) is None}
-    values = {k: v for k, v in leaves(plain, "dataset") if OmegaConf.select(choices, k, default=None) is None}
-    return picks, values
+    # What differs from the dataset's own file was set by an experiment, which the scale must not undo.
+    file = CONF / "dataset" / f"{choices.hydra.runtime.choices.dataset}.yaml"
+    own = OmegaConf.create({"dataset": OmegaConf.load(file) if file.exists() else {}})
+    untouched = {k: OmegaConf.select(choices, k) == OmegaConf.select(own, k) for k, _ in leaves(plain, "dataset")}
+    return picks, {k: v for k, v in leaves(plain, "dataset") if untouched[k]}
 
 
 def loader() -> Loader:
     """A loader of the configurations in `conf/`."""
     setup_globals()
+    version.setbase("1.3")  # Hydra's own behaviour of today, not that of its 1.1
     Plugins.instance()  # registers the sources of configurations, sweepers and launchers
     path = ConfigSearchPathImpl()
     path.append("hydra", "pkg://hydra.conf")
@@ -130,7 +135,8 @@ def jobs(overrides: Sequence[str]) -> list[list[str]] | None:
         if override.is_hydra_override():
             continue
         key = override.get_key_element()
-        values: Iterable[str] = (override.sweep_string_iterator() if override.is_discrete_sweep()
-                                 else [override.get_value_element_as_str()])
+        values: Iterable[str] = (
+            override.sweep_string_iterator() if override.is_discrete_sweep() else [override.get_value_element_as_str()]
+        )
         final[key] = [f"{key}={value}" for value in values]
     return [list(job) for job in itertools.product(*final.values())]

@@ -53,7 +53,9 @@ class Config:
     def scientific(self) -> dict[str, Any]:
         """What can change a number: the run's identity is the hash of this."""
         return {
-            key: {k: v for k, v in value.items() if k not in DESCRIPTIVE[key]} if key in DESCRIPTIVE and value else value
+            key: {k: v for k, v in value.items() if k not in DESCRIPTIVE[key]}
+            if key in DESCRIPTIVE and value
+            else value
             for key, value in self.nodes.items()
             if key not in EXECUTION
         }
@@ -157,6 +159,8 @@ def validated(composed: DictConfig, defaults: DictConfig, user: set[str]) -> Con
     plain: dict[str, Any] = OmegaConf.to_container(defaults, resolve=True)  # type: ignore[assignment]
     nodes.pop("hydra"), plain.pop("hydra")
     nodes.pop("experiment", None)
+    for known in (nodes, plain):  # a toy task has no model
+        known.setdefault("model", None)
     user_keys = frozenset(key.split(".")[1] for key in user if key.startswith("optimizer."))
 
     for key in nodes:
@@ -270,7 +274,9 @@ def check_optimizer(
 def check_players(key: str, value: Mapping[str, Any], players: Sequence[str]) -> None:
     for player in value:
         if player not in players:
-            raise ConfigError(f"{key}.{player}: no such player{nearest(player, players)} (players: {', '.join(players)})")
+            raise ConfigError(
+                f"{key}.{player}: no such player{nearest(player, players)} (players: {', '.join(players)})"
+            )
     for player in players:
         if player not in value:
             raise ConfigError(f"{key}={show(value)}: must have a value for every player, and {player!r} has none")

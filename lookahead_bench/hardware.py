@@ -29,6 +29,7 @@ class Settings:
     channels_last: bool
     compile: bool
     fused: bool
+    threads: int  # of a processor's operations; one where they are too small to share
 
 
 @functools.cache
@@ -61,6 +62,8 @@ def settle(node: Mapping[str, Any], *, convolutional: bool, samples: float) -> S
         "channels_last": convolutional,
         "compile": convolutional and samples >= COMPILE_PAYS_FROM and compiler,
         "fused": True,
+        # Small operations on several threads are slower, and crawl when other programs want the same cores.
+        "threads": torch.get_num_threads() if convolutional or device.type != "cpu" else 1,
     }
     return Settings(device, **{k: auto if node[k] == "auto" else node[k] for k, auto in decided.items()})
 
@@ -69,7 +72,7 @@ def describe(settings: Settings) -> dict[str, Any]:
     """The machine, for run.json."""
     lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
     model = next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), platform.processor())
-    found: dict[str, Any] = {"processor": model, "cores": os.cpu_count(), "threads": torch.get_num_threads()}
+    found: dict[str, Any] = {"processor": model, "cores": os.cpu_count(), "threads": settings.threads}
     if settings.device.type == "cuda":
         found["gpu"] = torch.cuda.get_device_name(settings.device)
     return found | {

@@ -94,6 +94,7 @@ GPU = {
         key: Rule("auto, true or false", lambda v: v == "auto" or isinstance(v, bool))
         for key in ("channels_last", "compile", "fused")
     },
+    "threads": Rule("auto or an integer >= 1", lambda v: v == "auto" or positive_integer.holds(v)),
 }
 
 # Optimizers of torch whose update acts on every number by itself, so that replicas cannot mix.

@@ -106,7 +106,7 @@ def _bases(module: str, definition: ast.ClassDef) -> Iterator[tuple[str, ast.Cla
         where = module
         if owner:
             known = names(module)
-            where = (known.imported.get(owner[0], (owner[0], None))[0] if known else owner[0])
+            where = known.imported.get(owner[0], (owner[0], None))[0] if known else owner[0]
             where = ".".join([where, *owner[1:]])
         found = find_class(where, name)
         if found:

@@ -73,6 +73,18 @@ def takes_anything(cls: type) -> bool:
     return any(p.kind is p.VAR_KEYWORD for p in inspect.signature(cls).parameters.values())
 
 
+def names_taken(cls: type) -> set[str]:
+    """What the constructor takes by name; what it hands on as `**kwargs`, its base class takes."""
+    names: set[str] = set()
+    for each in cls.__mro__:
+        if "__init__" in vars(each):
+            parameters = inspect.signature(vars(each)["__init__"]).parameters.values()
+            names |= {p.name for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)}
+            if not any(p.kind is p.VAR_KEYWORD for p in parameters):
+                break
+    return names - {"self"}
+
+
 def optimizer_arguments(key: str, path: str) -> frozenset[str] | None:
     """What the optimizer class at `path` takes by name; None if it takes anything."""
     cls = resolve_target(path, key)

@@ -95,7 +95,7 @@ def load(name: str, data_dir: Path | str) -> Arrays:
         arrays = source.read(path)
     else:
         try:
-            with np.load(path, allow_pickle=False) as archive:
+            with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
                 arrays = {key: archive[key] for key in archive.files}
         except (OSError, EOFError, ValueError, zipfile.BadZipFile, zlib.error) as error:
             raise DataError(_damaged(path, name, " ".join(str(error).split()))) from None

@@ -38,3 +38,9 @@ def scale_(targets: list[Tensor], factor: float) -> None:
     """target <- factor target"""
     if targets:
         torch._foreach_mul_(targets, factor)
+
+
+def zero_(targets: list[Tensor]) -> None:
+    """target <- 0"""
+    if targets:
+        torch._foreach_zero_(targets)

@@ -118,19 +118,21 @@ class Lookahead(Wrapper):
             self._sync_momentum()
 
     def _sync_momentum(self) -> None:
-        parameters = self.parameters()
-        if self.pullback == "pullback" and self.last_momentum is None:
-            self.last_momentum = [None] * len(parameters)
-        for i, p in enumerate(parameters):
+        momenta: dict[int, Tensor] = {}
+        for i, p in enumerate(self.parameters()):
             state = self.state.get(p, {})
             m = state.get("momentum_buffer", state.get("exp_avg"))
-            if m is None:
-                continue
-            if self.last_momentum is None:
-                m.zero_()
-                continue
-            last = self.last_momentum[i]
-            if last is None:
-                self.last_momentum[i] = last = torch.zeros_like(m)
-            m.lerp_(last, 1 - self.alpha)
-            last.copy_(m)  # a copy: the live buffer moves on with the base
+            if m is not None:
+                momenta[i] = m
+        live = list(momenta.values())
+        if self.pullback == "reset":
+            foreach.zero_(live)
+            return
+        if self.last_momentum is None:
+            self.last_momentum = [None] * len(self.parameters())
+        last = [self.last_momentum[i] for i in momenta]
+        kept = [torch.zeros_like(m) if b is None else b for m, b in zip(live, last, strict=True)]
+        foreach.lerp_(live, kept, 1 - self.alpha)
+        foreach.copy_(kept, live)  # a copy: the live buffer moves on with the base
+        for i, b in zip(momenta, kept, strict=True):
+            self.last_momentum[i] = b

@@ -24,13 +24,17 @@ class Recorder:
     """
 
     def __init__(
-        self, runs: Sequence[RunDirectory], metric: str, direction: str,
+        self,
+        runs: Sequence[RunDirectory],
+        metric: str,
+        direction: str,
         on_row: Callable[[dict[str, Any]], None] = lambda row: None,
         on_diverged: Callable[[list[int]], None] = lambda replicas: None,
     ) -> None:
         self.runs, self.metric, self.sign = runs, metric, 1 if direction == "max" else -1
         self.on_row, self.on_diverged = on_row, on_diverged
         self.summary: list[dict[str, Any]] = [{"final": {}, "best": None} for _ in runs]
+        self.weights = "fast"  # the kind that the best score is chosen among
         self._improved: dict[int, None] = {}
 
     def row(self, position: dict[str, Any], metrics: Scores, replicas: list[int] | None = None) -> None:
@@ -55,11 +59,16 @@ class Recorder:
         summary["final"].setdefault(split, {})[weights] = metrics
         value = metrics.get(self.metric, math.nan)
         best = summary["best"]
-        if split != next(iter(summary["final"])) or not math.isfinite(value):
+        if split != next(iter(summary["final"])) or weights != self.weights or not math.isfinite(value):
             return
         if best is None or self.sign * value > self.sign * best["value"]:
-            summary["best"] = {"metric": self.metric, "value": value, "split": split, "weights": weights,
-                               "step": position["step"]}
+            summary["best"] = {
+                "metric": self.metric,
+                "value": value,
+                "split": split,
+                "weights": weights,
+                "step": position["step"],
+            }
             self._improved[r] = None
 
     def improved(self) -> list[int]:
@@ -72,8 +81,10 @@ class Recorder:
         for r in replicas:
             run = self.runs[r]
             run.checkpoints.mkdir(exist_ok=True)
-            checkpoint.save(run.checkpoints / "best.pt", {"run_id": run.config.run_id, **self.summary[r]["best"],
-                                                          "task": part(weights, r, len(self.runs))})
+            checkpoint.save(
+                run.checkpoints / "best.pt",
+                {"run_id": run.config.run_id, **self.summary[r]["best"], "task": part(weights, r, len(self.runs))},
+            )
 
     def checkpoint(self, state: dict[str, Any]) -> None:
         """Save each replica's part of the state, as a run done alone would have it."""

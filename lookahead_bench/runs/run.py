@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import logging
 import os
 import signal
@@ -26,7 +25,7 @@ from lookahead_bench.runs import tracker
 from lookahead_bench.runs.recorder import Recorder, join
 from lookahead_bench.runs.signals import StopSignals
 from lookahead_bench.runs.store import RunDirectory
-from lookahead_bench.targets import import_target
+from lookahead_bench.targets import import_target, names_taken
 from lookahead_bench.tasks.base import Task
 from lookahead_bench.trainer import Budget, Interrupted, Trainer
 
@@ -134,6 +133,7 @@ class Session:
         """Train to the end. run.json is true at every instant; an exception leaves it `failed` or `interrupted`."""
         for one in self.runs:
             one.write_config()
+        threads = torch.get_num_threads()
         with StopSignals() as signals:
             self.write_records()
             try:
@@ -148,6 +148,8 @@ class Session:
             except BaseException as error:
                 self.finish("failed", error=f"{type(error).__name__}: {error}", traceback=traceback.format_exc())
                 raise
+            finally:
+                torch.set_num_threads(threads)
 
     def train(self, signals: StopSignals) -> None:
         self.trainer = trainer = self.build()
@@ -183,6 +185,7 @@ class Session:
         convolutional = bool((config["model"] or {}).get("convolutional"))
         size = dataset.get("train_size", 0) * (config["epochs"] or 0)
         self.settings = settings = hardware.settle(config["gpu"], convolutional=convolutional, samples=size)
+        torch.set_num_threads(settings.threads)
         offered = {
             **{k: v for k, v in dataset.items() if k not in configuration.DESCRIPTIVE["dataset"]},
             "model": config["model"],
@@ -195,7 +198,7 @@ class Session:
             "channels_last": settings.channels_last,
             "compile": settings.compile,
         }
-        takes = inspect.signature(task_class.__init__).parameters
+        takes = names_taken(task_class)
         task: Task = task_class(**{k: v for k, v in offered.items() if k in takes})
         optimizer = build_optimizer(
             config["optimizer"], task.players, constraint=task.constraint, order=[[name] for name in task.players],
@@ -219,6 +222,7 @@ class Session:
             log=self.recorder,
             checkpoint_every=float(os.environ.get("LOOKAHEAD_BENCH_CHECKPOINT_SECONDS", "60")),
         )
+        self.recorder.weights = trainer.kinds[-1]
         if self.states:
             trainer.load_state_dict(join([own_part(state) for state in self.states]))
             self.recorder.summary = [state["summary"] for state in self.states]
@@ -252,7 +256,9 @@ class Session:
         }
         for r, (one, status) in enumerate(zip(self.runs, self.statuses, strict=True)):
             counts = self.counts(trainer, r) if trainer else {}
-            record = {"run_id": one.config.run_id, "status": status, **self.recorder.summary[r], **counts, **shared}
+            headline = {key: self.config["dataset"][key] for key in ("metric", "direction")}
+            record = {"run_id": one.config.run_id, "status": status, **headline, **self.recorder.summary[r]}
+            record |= counts | shared
             if len(self.runs) > 1:
                 record["replicas"] = len(self.runs)
             one.write_record(record)

@@ -186,7 +186,7 @@ class Classification(Task):
 
 
 _IMAGES = ("train_images", "test_images")
-_NOT_ARGUMENTS = ("_target_", "name", "description", "batchnorm")
+_NOT_ARGUMENTS = ("_target_", "name", "description", "batchnorm", "convolutional")
 
 
 def _network(model: Mapping[str, Any], shape: Mapping[str, Any], seed: int) -> nn.Module:

@@ -1,0 +1,50 @@
+# Everything happens in .venv, which the first target that needs it builds.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+VENV := .venv
+BIN := $(VENV)/bin
+DATA ?= $(if $(LOOKAHEAD_BENCH_DATA),$(LOOKAHEAD_BENCH_DATA),data)
+
+.PHONY: help
+help: ## Show this list
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
+
+$(VENV)/ready: pyproject.toml
+	python3 -m venv $(VENV)
+	$(BIN)/python -m pip install -q --disable-pip-version-check uv
+	VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/uv pip install -q --compile-bytecode -e '.[dev]'
+	touch $@
+
+.PHONY: install
+install: $(VENV)/ready ## Build .venv with the project and everything that its tests need
+
+.PHONY: demo
+demo: $(VENV)/ready ## Compare four optimizers on the embedded digits over 3 seeds: a table and a figure (offline)
+	$(BIN)/lookahead-bench -m optimizer=sgd,adam,lookahead,multilayer seed=1,2,3 tracker=none results_dir=results/demo
+	$(BIN)/lookahead-bench report results_dir=results/demo
+
+.PHONY: test
+test: $(VENV)/ready ## Lint, type-check and test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest -n 2 --dist worksteal
+
+.PHONY: lint
+lint: $(VENV)/ready ## Lint and type-check only
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+.PHONY: format
+format: $(VENV)/ready ## Format the code
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+.PHONY: bench
+bench: $(VENV)/ready ## Measure the speed of the training loop and of the optimizers on this machine
+	$(BIN)/lookahead-bench bench
+
+.PHONY: clean
+clean: ## Remove .venv and caches; results stay
+	rm -rf $(VENV) .pytest_cache .ruff_cache .mypy_cache .hypothesis

@@ -1,0 +1,23 @@
+"""`lookahead-bench bench`: speed, measured in one run on this machine: interleaved rounds, medians, ratios."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping, Sequence
+
+from lookahead_bench.errors import ConfigError
+
+BENCHMARKS = {
+    "loop": "the training loop against bare forward and backward passes",
+    "optimizers": "the wrappers' steps against their base's, and against pytorch_optimizer's Lookahead",
+    "replicas": "R runs as one program against the same runs one after another",
+}
+
+
+def bench(names: Sequence[str], values: Mapping[str, str]) -> None:
+    """Run the named benchmarks, or all. Errors: ConfigError for a name that is none."""
+    for name in names:
+        if name not in BENCHMARKS:
+            raise ConfigError(f"bench {name}: no such benchmark; choose of {', '.join(BENCHMARKS)}")
+    for name in names or BENCHMARKS:
+        importlib.import_module(f"lookahead_bench.bench.{name}").main(values)

@@ -1,0 +1,54 @@
+"""Learning curves over oracle calls, one line a variant: the mean over seeds and the band between the extremes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import matplotlib
+
+matplotlib.use("Agg")
+
+import matplotlib.pyplot as plt
+import pandas as pd
+
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#F0E442")  # Okabe and Ito
+LINES = ("-", "--", "-.", ":")
+STYLE = {
+    "font.size": 8, "axes.spines.top": False, "axes.spines.right": False, "pdf.fonttype": 42, "savefig.dpi": 200,
+    "figure.constrained_layout.use": True, "legend.frameon": False,
+}  # fmt: skip
+
+
+def draw_curves(runs: pd.DataFrame, stem: Path, title: str) -> Path | None:
+    """Draw the headline score on the split for choosing; returns the PNG's path, or None where there are no curves."""
+    if "split" not in runs or not runs["metric"].notna().any():
+        return None
+    metric = runs["metric"].dropna().iloc[0]
+    splits = [s for s in ("val", "test") if ((runs["split"] == s) & runs[metric].notna()).any()]
+    if not splits:
+        return None
+    rows = runs[(runs["split"] == splits[0]) & (runs["status"] == "done")]
+    kinds = rows.groupby("variant")["weights"].agg(lambda w: next((k for k in w if k != "fast"), "fast"))
+    with plt.rc_context(STYLE):
+        figure, axes = plt.subplots(figsize=(5.2, 2.8))
+        lowest = []
+        for i, variant in enumerate(kinds.index):
+            mine = rows[(rows["variant"] == variant) & (rows["weights"] == kinds[variant])]
+            curve = mine.groupby("oracle_calls")[metric].agg(["mean", "min", "max"])
+            label = variant if kinds[variant] == "fast" else f"{variant} ({kinds[variant]})"
+            style = {"color": COLOURS[i % len(COLOURS)], "linestyle": LINES[(i // len(COLOURS)) % len(LINES)]}
+            axes.plot(curve.index, curve["mean"], label=label, linewidth=1.4, **style)
+            axes.fill_between(curve.index, curve["min"], curve["max"], alpha=0.15, linewidth=0, color=style["color"])
+            lowest.append(curve["mean"].iloc[len(curve) // 4 :].min())
+        if metric == "accuracy" and lowest:  # the start would flatten what is to be compared
+            axes.set_ylim(max(0.0, min(lowest) - 0.05), min(1.0, rows[metric].max() + 0.01))
+        axes.set_xlabel("oracle calls")
+        axes.set_ylabel(f"{splits[0]} {metric}")
+        axes.set_title(title, loc="left")
+        axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
+        for suffix in (".pdf", ".png"):
+            figure.savefig(
+                stem.with_name(stem.name + suffix), metadata={"CreationDate": None} if suffix == ".pdf" else {}
+            )
+        plt.close(figure)
+    return stem.with_name(stem.name + ".png")

@@ -1,0 +1,120 @@
+"""`lookahead-bench report`: for each task and scale a table over optimizers (text, Markdown, CSV, LaTeX) and curves."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Mapping
+from pathlib import Path
+
+import pandas as pd
+from rich.table import Table
+
+from lookahead_bench.errors import RunError
+from lookahead_bench.report.console import console, table
+from lookahead_bench.report.curves import draw_curves
+from lookahead_bench.report.stats import mean
+from lookahead_bench.runs.files import atomic
+from lookahead_bench.runs.results import load_results
+
+TASK = ["dataset", "scale", "model"]  # runs of different scales never share a table
+NOT_SCIENTIFIC = (
+    "run_id", "status", "git_revision", "samples_per_s", "replicas", "metric", "direction", "seed", "step",
+    "oracle_calls", "samples", "epoch", "seconds", "split", "weights",
+)  # fmt: skip
+
+
+def write(results_dir: str, only: Mapping[str, str]) -> None:
+    """Write the tables and figures under <results_dir>/report/ and print the tables.
+
+    only: {"dataset": ..., "scale": ...} restricts the runs. Errors: RunError where there is nothing to report.
+    """
+    frame = load_results(results_dir)
+    for key, value in only.items():
+        frame = frame[frame.get(key) == value]
+    if frame.empty:
+        raise RunError(f"results_dir={results_dir}: has no runs{' of these' if only else ''} to report; run some first")
+    directory = Path(results_dir) / "report"
+    directory.mkdir(parents=True, exist_ok=True)
+    out = console()
+    for task, runs in frame.groupby(TASK, dropna=False):
+        name = "-".join(str(part) for part in task if isinstance(part, str))
+        runs = runs.assign(variant=variants(runs))
+        summary = summarise(runs)
+        save(directory / name, summary)
+        out.print(as_rich(name, summary))
+        figures = draw_curves(runs, directory / name, title=name)
+        out.print(f"{directory / name}.md .csv .tex" + (f" and {figures} .pdf" if figures else ""),
+                      soft_wrap=True)  # fmt: skip
+
+
+def variants(frame: pd.DataFrame) -> pd.Series:
+    """A name for each configuration up to the seed: the optimizer's, with what else differs between its runs."""
+    metrics = set(frame.columns[frame.columns.get_loc("weights") + 1 :]) if "weights" in frame else set()
+    keys = [c for c in frame.columns if c not in NOT_SCIENTIFIC and c not in metrics]
+    runs = frame.drop_duplicates("run_id").set_index("run_id")[keys]
+    names = {}
+    for optimizer, group in runs.groupby("optimizer"):
+        differing = [k for k in keys if k != "optimizer" and group[k].astype(str).nunique(dropna=False) > 1]
+        for run_id, row in group.iterrows():
+            names[run_id] = " ".join([str(optimizer), *(f"{k.removeprefix('optimizer.')}={row[k]}" for k in differing)])
+    return frame["run_id"].map(names)
+
+
+def summarise(runs: pd.DataFrame) -> pd.DataFrame:
+    """One line a variant: counts by status, and the headline score at the end, with its 95 % interval over seeds."""
+    metric = runs["metric"].dropna().iloc[0] if runs["metric"].notna().any() else "loss"
+    higher = runs["direction"].dropna().eq("max").any()
+    lines = []
+    for variant, group in runs.groupby("variant", sort=False):
+        per_run = group.drop_duplicates("run_id")
+        counts = per_run["status"].value_counts()
+        line: dict[str, object] = {"optimizer": variant, "runs": len(per_run)}
+        done = group[group["status"] == "done"]
+        for split in [s for s in ("test", "val") if "split" in done and (done["split"] == s).any()]:
+            rows = done[done["split"] == split]
+            last = rows[rows["step"] == rows.groupby("run_id")["step"].transform("max")]
+            kinds = [k for k in ("slow", "average", "fast") if (last["weights"] == k).any()]
+            scored = {k: mean(last.loc[last["weights"] == k, metric].tolist()) for k in kinds}
+            if split == "test" or not (done["split"] == "test").any():
+                line[f"{split} {metric}"] = scored[kinds[0]].text(metric)
+                line["weights"] = kinds[0]
+                line["of the fast weights"] = scored["fast"].text(metric) if kinds[0] != "fast" else ""
+            if split == "val":
+                chosen = rows[rows["weights"] == kinds[0]].groupby("run_id")[metric].agg("max" if higher else "min")
+                line[f"best val {metric}"] = mean(chosen.tolist()).text(metric)
+        line |= {status: int(counts.get(status, 0)) for status in ("diverged", "failed", "interrupted", "running")}
+        if len(done):
+            line["oracle calls"] = int(done.groupby("run_id")["oracle_calls"].max().mean())
+            line["train seconds"] = round(float(done.groupby("run_id")["seconds"].max().mean()), 1)
+        lines.append(line)
+    table = pd.DataFrame(lines)
+    empty = [c for c in table.columns if not table[c].fillna(0).replace("", 0).astype(bool).any()]
+    return table.drop(columns=empty).fillna("")
+
+
+def as_rich(title: str, values: pd.DataFrame) -> Table:
+    shown = table(f"{title}: mean over seeds ± 95 % interval")
+    for column in values.columns:
+        shown.add_column(str(column), justify="left" if column == "optimizer" else "right")
+    for row in values.astype(str).itertuples(index=False):
+        shown.add_row(*row)
+    return shown
+
+
+def save(stem: Path, table: pd.DataFrame) -> None:
+    """<stem>.md, .csv and .tex."""
+    head, rows = [str(c) for c in table.columns], table.astype(str).to_numpy().tolist()
+    buffer = io.StringIO()
+    csv.writer(buffer, lineterminator="\n").writerows([head, *rows])
+    markdown = "".join(f"| {' | '.join(line)} |\n" for line in [head, ["---"] * len(head), *rows])
+    body = "".join(" & ".join(map(tex, line)) + r" \\" + "\n" for line in rows)
+    latex = (f"\\begin{{tabular}}{{l{'r' * (len(head) - 1)}}}\n\\hline\n{' & '.join(map(tex, head))} \\\\\n\\hline\n"
+             f"{body}\\hline\n\\end{{tabular}}\n")  # fmt: skip
+    for suffix, text in ((".md", markdown), (".csv", buffer.getvalue()), (".tex", latex)):
+        with atomic(stem.with_name(stem.name + suffix)) as file:
+            file.write(text.encode())
+
+
+def tex(text: str) -> str:
+    return text.replace("_", r"\_").replace("%", r"\%").replace("±", r"$\pm$")

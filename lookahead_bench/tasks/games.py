@@ -1,0 +1,146 @@
+"""Games of two numbers, x against y, whose trajectories can be drawn: min over x, max over y unless said otherwise."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from lookahead_bench.tasks.base import Batch
+from lookahead_bench.tasks.closed_form import ClosedForm, constraint_of
+
+POLAR_CASES = {"hard": 1.0, "medium": 3 / 4, "easy": 1 / 3}  # the factor a
+FORSAKEN = (0.07802666873846001, 0.4119338513658209)
+
+
+class PlanarGame(ClosedForm):
+    """Two players of one number each.
+
+    start: [x, y]; box, ball: the set to stay in, see `constraint_of`; spread, noise, seeds, dtype, device: see
+    `ClosedForm`. `settings` are the subclass's own constants.
+    """
+
+    solution_at: Sequence[float] = (0.0, 0.0)
+
+    def __init__(
+        self, *, players: Sequence[str], start: Sequence[float], spread: float, noise: float, seeds: Sequence[int],
+        dtype: torch.dtype, device: torch.device | str, box: Any = None, ball: float | None = None, **settings: Any,
+    ) -> None:  # fmt: skip
+        super().__init__(
+            players, column(start), column(self.solution_at), spread=spread, noise=noise, seeds=seeds, dtype=dtype,
+            device=device,
+        )  # fmt: skip
+        self.constraint = constraint_of({"box": box, "ball": ball}, len(seeds))
+        self.project()
+
+
+def column(pair: Sequence[float]) -> np.ndarray[Any, np.dtype[Any]]:
+    return np.array(pair, dtype=float)[:, None]
+
+
+class QuadraticGame(PlanarGame):
+    """f = a x y + b/2 (x^2 - y^2), a = sqrt(L^2 - L^4 rho^2), b = L^2 rho; F = (b x + a y, b y - a x).
+
+    L > 0, -1/L < rho < 1/L. F is linear with eigenvalues b +- i a of modulus L, and <F z, z> = rho |F z|^2.
+    Source: Pethick, Fercoq, Latafat, Patrinos, Cevher 2023; used by Pethick, Xie, Cevher 2023 (arXiv 2310.13459).
+    """
+
+    def __init__(self, *, L: float, rho: float, **common: Any) -> None:
+        super().__init__(**common)
+        self.b = L**2 * rho
+        self.a = float(np.sqrt(L**2 - L**4 * rho**2))
+        self.across = self.column([self.a, -self.a])
+        self.halves = self.column([0.5, -0.5])
+
+    def formulas(self, z: Tensor, batch: Batch) -> tuple[Tensor, Sequence[Tensor]]:
+        operator = z * self.b + z.flip(0) * self.across
+        f = (z * operator * self.halves).sum((0, -1))  # f is the signed half of <z, F z>, being quadratic
+        return operator, (f, -f)
+
+
+class ShiftedBilinear(PlanarGame):
+    """f = (x - c)(y - c), F = (y - c, c - x); solution (c, c).
+
+    c: any number inside the constraint.
+    Source: c = 0.9 in the box |z| <= 1, Pethick et al. 2023 (github:LIONS-EPFL/stochastic-weak-minty-code); c = 0 with
+    the second player in [-1, 1], Gidel et al. 2019 (arXiv 1802.10551, bilinear_wgan.ipynb).
+    """
+
+    def __init__(self, *, c: float, **common: Any) -> None:
+        self.solution_at = (c, c)
+        super().__init__(**common)
+        self.c = c
+        self.sign = self.column([1.0, -1.0])
+
+    def formulas(self, z: Tensor, batch: Batch) -> tuple[Tensor, Sequence[Tensor]]:
+        away = z - self.c
+        f = away.prod(0).squeeze(-1)
+        return away.flip(0) * self.sign, (f, -f)
+
+
+class PolarGame(PlanarGame):
+    """F = (x g - y, y g + x), g = a/16 (r^2 - 1)(16 r^2 - 9), r = |z|: limit cycles at r = 1 and r = 3/4 around 0.
+
+    case: hard (a = 1), medium (3/4), easy (1/3). No f has this F as its gradient field; player x's loss is
+    G(r^2)/2 - x y and y's G(r^2)/2 + x y, with G the integral of g.
+    Source: Pethick, Latafat, Patrinos, Fercoq, Cevher 2022, Example 3; cases (i) to (iii) of its notebook.
+    """
+
+    def __init__(self, *, case: str, **common: Any) -> None:
+        super().__init__(**common)
+        self.a = POLAR_CASES[case]
+        self.sign = self.column([-1.0, 1.0])
+
+    def formulas(self, z: Tensor, batch: Batch) -> tuple[Tensor, Sequence[Tensor]]:
+        s = (z * z).sum(0)
+        g = (self.a / 16) * (s - 1) * (16 * s - 9)
+        integral = (self.a / 32) * s * ((16 / 3 * s - 25 / 2) * s + 9)
+        product = z.prod(0)
+        return z * g + z.flip(0) * self.sign, ((integral - product).squeeze(-1), (integral + product).squeeze(-1))
+
+
+class Separable(PlanarGame):
+    """f = x (y - s) + phi(x) - phi(y) for an even polynomial phi; F = (y - s + phi'(x), phi'(y) - x).
+
+    A subclass sets s and the coefficients of z^2, z^4, z^6 in phi.
+    """
+
+    shift = 0.0
+    even: Sequence[float]
+
+    def __init__(self, **common: Any) -> None:
+        super().__init__(**common)
+        self.sign = self.column([1.0, -1.0])
+        self.offset = self.column([-self.shift, 0.0])
+
+    def formulas(self, z: Tensor, batch: Batch) -> tuple[Tensor, Sequence[Tensor]]:
+        c2, c4, c6 = self.even
+        q = z * z
+        slope = z * ((6 * c6 * q + 4 * c4) * q + 2 * c2)
+        operator = slope + z.flip(0) * self.sign + self.offset
+        phi = q * ((c6 * q + c4) * q + c2)
+        f = (phi[0] - phi[1] + z[0] * (z[1] - self.shift)).squeeze(-1)
+        return operator, (f, -f)
+
+
+class Forsaken(Separable):
+    """f = x (y - 0.45) + phi(x) - phi(y), phi(z) = z^2/4 - z^4/2 + z^6/6.
+
+    Source: Hsieh, Mertikopoulos, Cevher 2021, Example 5.2.
+    """
+
+    solution_at = FORSAKEN
+    shift = 0.45
+    even = (1 / 4, -1 / 2, 1 / 6)
+
+
+class GlobalForsaken(Separable):
+    """f = x y + phi(x) - phi(y), phi(z) = z^2/3 - z^4/3 + 2 z^6/21, in |z| <= 4/3 (largest norm).
+
+    Source: Pethick, Latafat, Patrinos, Fercoq, Cevher 2022.
+    """
+
+    even = (1 / 3, -1 / 3, 2 / 21)
