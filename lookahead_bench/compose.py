@@ -29,9 +29,12 @@ from hydra.core.utils import setup_globals
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict
 
+from lookahead_bench.errors import ConfigError
+
 PACKAGE = Path(__file__).resolve().parent
 CONF = PACKAGE / "conf" if (PACKAGE / "conf").is_dir() else PACKAGE.parent / "conf"
 GROUPS = ("optimizer", "dataset", "model", "schedule", "scale", "gpu", "tracker", "experiment")
+UNCHOSEN = ("model", "schedule", "experiment")  # `model=null` leaves the choice to the dataset and the scale
 PRIMARY = "config"
 
 
@@ -44,6 +47,20 @@ def is_group_choice(override: Override) -> bool:
     """`optimizer=sgd` and `hydra/launcher=joblib`, but neither `optimizer.lr=1` nor `seed=1`."""
     key = override.key_or_group
     return key in GROUPS or "/" in key or key == "hydra.searchpath"
+
+
+def check_override(override: Override) -> None:
+    """Refuse what Hydra would answer with a traceback, or would take silently."""
+    key, line = override.key_or_group, override.input_line
+    if not key:
+        raise ConfigError(f"{line}: cannot be read as key=value")
+    if override.is_delete():
+        raise ConfigError(f"{line}: a key cannot be deleted; give it a value instead")
+    if key in GROUPS and not override.is_sweep_override():
+        name = override.value()
+        if not (isinstance(name, str) and ".." not in name) and not (name is None and key in UNCHOSEN):
+            known = ", ".join(options(key)) or "none yet"
+            raise ConfigError(f"{line}: must be the name of one {key} ({known})")
 
 
 def literal(value: Any) -> str:
@@ -75,18 +92,36 @@ class Loader(ConfigLoaderImpl):
         self, config_name: str | None, overrides: list[str], *args: Any, **kwargs: Any
     ) -> DictConfig:
         parsed = OverridesParser.create().parse_overrides(overrides)
+        for override in parsed:
+            check_override(override)
+        parsed = [o for o in parsed if o.key_or_group not in UNCHOSEN or o.is_sweep_override() or o.value() is not None]
+        overrides = [o.input_line for o in parsed if o.input_line is not None]
         groups = [o.input_line for o in parsed if is_group_choice(o) and o.input_line is not None]
         choices = super().load_configuration(config_name, groups, *args, **kwargs)
         picks, values = scale_entries(choices)
         with open_dict(choices):
             for group, name in picks.items():
-                choices[group] = OmegaConf.load(CONF / group / f"{name}.yaml")
+                choices[group] = source(choices, group, name)
             for key, value in values.items():
                 OmegaConf.update(choices, key, value)
         self.defaults = choices
         entries = [f"{group}={name}" for group, name in picks.items()]
         entries += [f"++{key}={literal(value)}" for key, value in values.items()]
-        return super().load_configuration(config_name, entries + overrides, *args, **kwargs)
+        config = super().load_configuration(config_name, entries + overrides, *args, **kwargs)
+        with open_dict(config.hydra):  # the jobs of a sweep start from these, and have a dataset and a scale of their own
+            config.hydra.overrides.task = config.hydra.overrides.task[len(entries) :]
+        return config
+
+
+def source(choices: DictConfig, group: str, name: str) -> DictConfig:
+    """The file of one choice, by itself: in conf/, or where hydra.searchpath looks."""
+    for place in choices.hydra.runtime.config_sources:
+        file = Path(place.path, group, f"{name}.yaml")
+        if place.schema == "file" and file.exists():
+            found = OmegaConf.load(file)
+            assert isinstance(found, DictConfig)
+            return found
+    raise ConfigError(f"{group}={name}: no such {group}; dataset={choices.hydra.runtime.choices.dataset} asks for it")
 
 
 def scale_entries(choices: DictConfig) -> tuple[dict[str, str], dict[str, Any]]:
@@ -96,8 +131,7 @@ def scale_entries(choices: DictConfig) -> tuple[dict[str, str], dict[str, Any]]:
     named = {group: plain.pop(group) for group in ("model", "schedule") if group in plain}
     picks = {group: name for group, name in named.items() if choices.get(group) is None}
     # What differs from the dataset's own file was set by an experiment, which the scale must not undo.
-    file = CONF / "dataset" / f"{choices.hydra.runtime.choices.dataset}.yaml"
-    own = OmegaConf.create({"dataset": OmegaConf.load(file) if file.exists() else {}})
+    own = OmegaConf.create({"dataset": source(choices, "dataset", choices.hydra.runtime.choices.dataset)})
     untouched = {k: OmegaConf.select(choices, k) == OmegaConf.select(own, k) for k, _ in leaves(plain, "dataset")}
     return picks, {k: v for k, v in leaves(plain, "dataset") if untouched[k]}
 

@@ -42,12 +42,12 @@ def cpu_flags() -> frozenset[str]:
     return next((frozenset(line.split(":")[1].split()) for line in lines if line.startswith("flags")), frozenset())
 
 
-def settle(node: Mapping[str, Any], *, convolutional: bool, samples: float) -> Settings:
+def settle(node: Mapping[str, Any], *, convolutional: bool, samples: float, network: bool = True) -> Settings:
     """Decide every `auto`.
 
     channels_last: for convolutional networks. compile: on CUDA and on processors with AMX (elsewhere it was seen to
-    lose), for a convolutional network and at least COMPILE_PAYS_FROM training samples. Errors: ConfigError where the
-    device is not there.
+    lose), for a convolutional network and at least COMPILE_PAYS_FROM training samples. fused: for networks; a toy task's
+    few numbers are done before a fused kernel has started. Errors: ConfigError where the device is not there.
     """
     name = node["device"]
     if name == "auto":
@@ -61,7 +61,7 @@ def settle(node: Mapping[str, Any], *, convolutional: bool, samples: float) -> S
     decided = {
         "channels_last": convolutional,
         "compile": convolutional and samples >= COMPILE_PAYS_FROM and compiler,
-        "fused": True,
+        "fused": network,
         # Small operations on several threads are slower, and crawl when other programs want the same cores.
         "threads": torch.get_num_threads() if convolutional or device.type != "cpu" else 1,
     }

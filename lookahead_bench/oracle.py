@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import functools
+import math
 from collections.abc import Sequence
 
 import torch
@@ -81,19 +83,20 @@ class Oracle:
         detached = {name: loss.detach() for name, loss in losses.items()}
         self.losses = detached | self.losses
         gradients = [p.grad for p in parameters if p.grad is not None]
-        if task.replicas == 1:
-            self._check(gradients, detached)
-            if self.clip_norm is not None:
+        total = functools.reduce(torch.add, detached.values()).sum()
+        if self._any_dead or not finite(torch.stack([*torch._foreach_norm(gradients, math.inf), total]).sum()):
+            self._check(gradients, detached)  # exactly: a sum of finite numbers may overflow
+        if self.clip_norm is not None:
+            if task.replicas == 1:
                 torch.nn.utils.clip_grad_norm_(parameters, self.clip_norm)
-        else:
-            self._check_replicas(gradients, detached)
-            if self.clip_norm is not None:
+            else:
                 clip_replicas(gradients, self.clip_norm)
-        return torch.stack([loss.sum() for loss in detached.values()]).sum()
+        return total
 
     def _check(self, gradients: list[Tensor], losses: dict[str, Tensor]) -> None:
-        largest = torch.stack([*torch._foreach_norm(gradients, float("inf")), *losses.values()])
-        if not bool(torch.isfinite(largest).all()):
+        if self.task.replicas > 1:
+            self._check_replicas(gradients, losses)
+        elif not all(bool(torch.isfinite(t).all()) for t in (*losses.values(), *gradients)):
             raise Diverged
 
     def _check_replicas(self, gradients: list[Tensor], losses: dict[str, Tensor]) -> None:
@@ -107,6 +110,10 @@ class Oracle:
         if self._any_dead:
             for gradient in gradients:
                 gradient[~self.alive] = 0.0
+
+
+def finite(number: Tensor) -> bool:
+    return math.isfinite(number.item())
 
 
 def clip_replicas(gradients: list[Tensor], clip_norm: float) -> None:

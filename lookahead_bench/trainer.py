@@ -231,8 +231,8 @@ class Trainer:
                 swap = kind != "fast" and evaluation_weights_differ(self.optimizer)
                 if kind == "fast" or swap:  # right after a sync the slow weights are the fast ones: same scores
                     context = evaluation_weights(self.optimizer) if swap else contextlib.nullcontext()
-                    with context, self.task.restored_statistics(reestimate=swap), torch.no_grad():
-                        with self.oracle.autocasting():
+                    with context, torch.no_grad(), self.oracle.autocasting():
+                        with self.task.restored_statistics(reestimate=swap):
                             scored = self._scores(final)
                 for split, scores in scored:
                     self.log.row(self.position(split, kind), scores, replicas)

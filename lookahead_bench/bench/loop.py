@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from lookahead_bench import config as configuration
 from lookahead_bench.bench.measure import interleaved, show
-from lookahead_bench.runs.run import Session
+from lookahead_bench.runs.session import Session
 from lookahead_bench.runs.store import RunDirectory
 
 STEPS = 5  # of a turn

@@ -18,7 +18,10 @@ def split(count: int, val_size: int) -> tuple[np.ndarray, np.ndarray]:
     """Which of `count` training images are trained on and which are held out, as two sorted index arrays.
 
     The same for every run and seed, so that all of them choose on the same images.
+    Errors: ConfigError where nothing would be left to train on.
     """
+    if val_size >= count:
+        raise ConfigError(f"dataset.val_size={val_size}: less than the {count} training images")
     order = torch.randperm(count, generator=generator(0, "split")).numpy()
     return np.sort(order[val_size:]), np.sort(order[:val_size])
 
@@ -41,8 +44,8 @@ class Images:
     """Labelled images on one device; `at` gives any of them, cropped, flipped and normalised.
 
     images: uint8 [N, H, W, C]; labels: integers [N]; mean, std: [C] on the scale of the images;
-    pad: zeros around every image, 0 <= crop offsets <= 2 pad; channels_last: the memory layout of what `at` gives.
-    Batches have torch's default floating type.
+    pad: zeros around every image, 0 <= crop offsets <= 2 pad; channels_last: the memory layout of what `at` gives;
+    dtype: its floating type.
     """
 
     def __init__(
@@ -55,8 +58,9 @@ class Images:
         pad: int = 0,
         device: torch.device | str = "cpu",
         channels_last: bool = False,
+        dtype: torch.dtype = torch.float32,
     ) -> None:
-        _, height, width, _ = images.shape
+        _, height, width, channels = images.shape
         pixels = torch.nn.functional.pad(torch.from_numpy(images).to(device), (0, 0, pad, pad, pad, pad))
         if channels_last:
             windows = pixels.unfold(1, height, 1).unfold(2, width, 1).permute(0, 1, 2, 4, 5, 3)
@@ -65,14 +69,15 @@ class Images:
             windows = windows.permute(0, 2, 3, 1, 4, 5)
         self.windows = windows  # [N, 2 pad + 1, 2 pad + 1, H, W, C] or [..., C, H, W]: all crops, as one view
         self.labels = torch.from_numpy(labels).to(device)
+        self.shape = (channels, height, width)
         self.pad = pad
         self.channels_last = channels_last
         # One value an element, since adding a vector of three to the innermost dimension is not vectorised.
-        layout = (1, 1, -1) if channels_last else (-1, 1, 1)
-        shape = windows.shape[3:]
-        self._mean = torch.tensor(mean, dtype=torch.get_default_dtype()).view(layout).expand(shape).to(device).flatten()
-        scale = torch.tensor(1 / std, dtype=torch.get_default_dtype())
-        self._scale = scale.view(layout).expand(shape).to(device).flatten()
+        column = (1, 1, -1) if channels_last else (-1, 1, 1)
+        self._mean, self._scale = (
+            torch.tensor(values, dtype=dtype, device=device).view(column).expand(windows.shape[3:]).flatten()
+            for values in (mean, 1 / std)
+        )
 
     def __len__(self) -> int:
         return len(self.labels)

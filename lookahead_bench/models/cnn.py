@@ -11,8 +11,8 @@ class CNN(nn.Module):
     """(3x3 convolution, ReLU, 2x2 max-pooling) for each width, the mean over what is left of the image, a linear layer.
 
     in_shape: (C, H, W), H and W at least 2 ** len(widths); classes: outputs; widths: channels, first layer first.
-    Initialisation: convolutions as in He et al. 2015, normal with variance 2 / fan in; biases and the linear layer 0, so
-    that the first steps at a rate of 0.1 do not switch every ReLU off for good.
+    Initialisation: convolutions as in He et al. 2015, normal with variance 2 / fan in; biases and the linear layer 0,
+    so that the first steps at a rate of 0.1 do not switch every ReLU off for good.
     """
 
     def __init__(self, *, in_shape: Sequence[int], classes: int, widths: Sequence[int]) -> None:

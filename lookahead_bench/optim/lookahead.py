@@ -96,8 +96,8 @@ class Lookahead(Wrapper):
         fast = self.parameters()
         if self.slow is None:
             self.slow = foreach.clones(fast)
-        else:
-            foreach.copy_(self.slow, fast)
+        else:  # backwards, so that the first parameters, which the base reads next, are in the cache
+            foreach.copy_(self.slow[::-1], fast[::-1])
 
     def _sync(self) -> None:
         assert self.slow is not None

@@ -10,7 +10,6 @@ from typing import Any
 import yaml
 
 from lookahead_bench.config import Config
-from lookahead_bench.runs import checkpoint
 from lookahead_bench.runs.files import atomic, read_json, write_json
 from lookahead_bench.runs.lock import Lock
 
@@ -86,15 +85,6 @@ class RunDirectory:
 
     def rows(self) -> list[dict[str, Any]]:
         return read_rows(self.metrics_path)
-
-    # -------------------------------------------------------------------------------------------------- checkpoints
-
-    def newest_checkpoint(self) -> dict[str, Any] | None:
-        """The newest sound checkpoint whose rows are all there."""
-        state = checkpoint.load_newest(self.checkpoints)
-        if state is None or state["run_id"] != self.config.run_id or not self.truncate(state["metrics_bytes"]):
-            return None
-        return state
 
 
 def read_rows(path: Path) -> list[dict[str, Any]]:

@@ -47,18 +47,18 @@ def mark(directory: Path, project: str, entity: str | None) -> dict[str, object]
 
 
 def replay(directory: Path, project: str, entity: str | None) -> None:
-    """One run from its first row to its last, in place of whatever W&B has under this id."""
+    """One run from its first row to its last. W&B takes a step only once, so what it has already it keeps."""
     import wandb
 
     config = yaml.load((directory / "config.yaml").read_text(), Loader=LOADER)["scientific"]
     scratch = directory / "wandb"
     run = wandb.init(
-        project=project, entity=entity, id=directory.name, name=directory.name, resume="never", mode="online",
+        project=project, entity=entity, id=directory.name, name=directory.name, resume="allow", mode="online",
         dir=str(directory), config=config, settings=wandb.Settings(silent=True, console="off", x_disable_stats=True),
     )  # fmt: skip
     run.define_metric("*", step_metric="step")
-    for row in read_rows(directory / "metrics.jsonl"):
-        run.log(wandb_row(row))
+    for i, row in enumerate(read_rows(directory / "metrics.jsonl")):
+        run.log(wandb_row(row), step=i)
     run.summary.update({"status": status_of(directory)})
     run.finish()
     shutil.rmtree(scratch, ignore_errors=True)

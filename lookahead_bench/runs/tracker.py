@@ -33,6 +33,7 @@ class WandbTracker(NoTracker):
 
     def __init__(self, run: RunDirectory) -> None:
         self._run: Any = None
+        self._rows = len(run.rows())  # W&B's step is the row's number in metrics.jsonl, so that none is there twice
         self._safely(lambda: self._start(run))
 
     def _start(self, run: RunDirectory) -> None:
@@ -66,7 +67,8 @@ class WandbTracker(NoTracker):
 
     def log(self, row: Mapping[str, Any]) -> None:
         if self._run is not None:
-            self._safely(lambda: self._run.log(wandb_row(row)))
+            self._safely(lambda: self._run.log(wandb_row(row), step=self._rows))
+            self._rows += 1
 
     def finish(self, status: str) -> None:
         if self._run is None:

@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from hydra.utils import get_class
 from torch import Tensor, nn
@@ -23,16 +24,17 @@ Forward = Callable[[Tensor], Tensor]
 PLAYER = "model"
 SCORED_AT_ONCE = 1000  # images of a forward pass of the evaluation
 STATISTICS_BATCHES = 50  # training batches that BatchNorm statistics are estimated from
+_NOT_ARGUMENTS = ("_target_", "name", "description", "batchnorm", "convolutional")  # of a model node
 
 
 class Classification(Task):
     """Cross entropy of a network on labelled images, on the training set in mini-batches.
 
     name: a data set of `lookahead_bench.data.fetch`; data_dir: where it lies or is put; model: `_target_` of the
-    network and its arguments; seed: 0 <= seed < 2^32; replicas: networks of the seeds seed ... seed+replicas-1 as one
-    program; batch_size: of one replica, at most the training images; val_size: training images that are held out
+    network and its arguments; seeds: 0 <= seed < 2^32, one a replica, whose networks are one program; batch_size: of one replica, at most the training images; val_size: training images that are held out
     (the same for every seed), 0 for none; augment: random crop with 4 pixels of zeros around, and horizontal flip;
-    device, channels_last, compile (the network's training passes): where and how it runs.
+    dtype: of parameters and images; device, channels_last, compile (the network's training passes): where and how it
+    runs.
     Images are normalised by the mean and standard deviation of each channel of the images trained on.
     Errors: DataError where there is no data, ConfigError where a batch is larger than the data.
     """
@@ -43,40 +45,34 @@ class Classification(Task):
         name: str,
         data_dir: Path | str,
         model: Mapping[str, Any],
-        seed: int,
-        replicas: int = 1,
+        seeds: Sequence[int],
         batch_size: int,
         val_size: int,
         augment: bool,
+        dtype: torch.dtype = torch.float32,
         device: torch.device | str = "cpu",
         channels_last: bool = False,
         compile: bool = False,
     ) -> None:
         arrays = load(name, data_dir)
-        train, val = split(len(arrays["train_labels"]), val_size)
-        images = {key: arrays[key][..., None] if arrays[key].ndim == 3 else arrays[key] for key in _IMAGES}
-        trained = images["train_images"][train]
-        mean, std = channel_statistics(trained)
-        layout: dict[str, Any] = {"mean": mean, "std": std, "device": device, "channels_last": channels_last}
-        training = Images(trained, arrays["train_labels"][train], pad=PAD if augment else 0, **layout)
-        self._held_out = {"test": Images(images["test_images"], arrays["test_labels"], **layout)}
-        if val_size:
-            chosen = Images(images["train_images"][val], arrays["train_labels"][val], **layout)
-            self._held_out = {"val": chosen, **self._held_out}
-
-        self.replicas = replicas
+        sets = _image_sets(
+            arrays, val_size, PAD if augment else 0, device=device, channels_last=channels_last, dtype=dtype
+        )
+        training = sets.pop("train")
+        self._held_out = sets
+        self.replicas = len(seeds)
         self.samples_per_batch = batch_size
-        self._stream = Stream(training, range(seed, seed + replicas), batch_size, augment)
-        self._statistics = Stream(training, [derive(seed, "statistics")], batch_size, augment)
+        self._stream = Stream(training, seeds, batch_size, augment)
+        self._statistics = Stream(training, [derive(seeds[0], "statistics")], batch_size, augment)
         self.batches_per_epoch = self._stream.batches_per_epoch
 
-        height, width, channels = trained.shape[1:]
-        shape = {"in_shape": (channels, height, width), "classes": int(arrays["train_labels"].max()) + 1}
-        networks = [_network(model, shape, seed + r) for r in range(replicas)]
+        arguments = {key: value for key, value in model.items() if key not in _NOT_ARGUMENTS}
+        arguments |= {"in_shape": training.shape, "classes": int(arrays["train_labels"].max()) + 1}
+        networks = [_network(model["_target_"], arguments, seed) for seed in seeds]
         if channels_last:
             networks = [network.to(memory_format=torch.channels_last) for network in networks]
-        self.network = (networks[0] if replicas == 1 else stack(networks)).to(device)
-        self._forward: Forward = self.network if replicas == 1 else partial(forward, self.network)
+        self.network = (networks[0] if len(seeds) == 1 else stack(networks)).to(device, dtype)
+        self._forward: Forward = self.network if len(seeds) == 1 else partial(forward, self.network)
         self._training_forward: Forward = torch.compile(self._forward) if compile else self._forward
         self._normalised = [m for m in self.network.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
         self._latest: tuple[Tensor, Tensor] | None = None
@@ -185,16 +181,30 @@ class Classification(Task):
             tensor.copy_(saved[name])
 
 
-_IMAGES = ("train_images", "test_images")
-_NOT_ARGUMENTS = ("_target_", "name", "description", "batchnorm", "convolutional")
+def _image_sets(
+    arrays: Mapping[str, np.ndarray], val_size: int, pad: int, **layout: Any
+) -> dict[str, Images]:
+    """The images to train on ("train", with room for crops), to choose on ("val", if any) and to report on ("test")."""
+    train, val = split(len(arrays["train_labels"]), val_size)
+    images = {key: arrays[key].reshape(*arrays[key].shape[:3], -1) for key in ("train_images", "test_images")}
+    parts = {
+        "train": (images["train_images"][train], arrays["train_labels"][train]),
+        "val": (images["train_images"][val], arrays["train_labels"][val]),
+        "test": (images["test_images"], arrays["test_labels"]),
+    }
+    mean, std = channel_statistics(parts["train"][0])
+    return {
+        name: Images(*part, mean=mean, std=std, pad=pad if name == "train" else 0, **layout)
+        for name, part in parts.items()
+        if len(part[1])
+    }
 
 
-def _network(model: Mapping[str, Any], shape: Mapping[str, Any], seed: int) -> nn.Module:
-    arguments = {key: value for key, value in model.items() if key not in _NOT_ARGUMENTS}
+def _network(target: str, arguments: Mapping[str, Any], seed: int) -> nn.Module:
     with torch.random.fork_rng(devices=[]):
         # Only the CPU's generator: torch.manual_seed would reseed every GPU, whose states are not put back.
         torch.default_generator.manual_seed(derive(seed, "init"))
-        network: nn.Module = get_class(model["_target_"])(**arguments, **shape)
+        network: nn.Module = get_class(target)(**arguments)
     return network
 
 

@@ -61,12 +61,10 @@ def test_the_resident_images_are_never_changed() -> None:
     assert torch.equal(resident.windows, before)
 
 
-def test_default_type_decides_the_type() -> None:
-    torch.set_default_dtype(torch.float64)
-    try:
-        assert images().at(torch.arange(2))[0].dtype == torch.float64
-    finally:
-        torch.set_default_dtype(torch.float32)
+def test_images_come_in_the_type_that_is_asked_for() -> None:
+    pixels, mean, std = np.zeros((2, 4, 4, 1), np.uint8), np.zeros(1), np.ones(1)
+    found = Images(pixels, np.zeros(2, np.int64), mean=mean, std=std, dtype=torch.float64).at(torch.arange(2))[0]
+    assert found.dtype == torch.float64
 
 
 @pytest.mark.parametrize("count", [3, 500, 1203])

@@ -17,11 +17,12 @@ from lookahead_bench.models.stacked import forward, stack
 CONF = Path(__file__).resolve().parents[2] / "conf" / "model"
 MODELS = {path.stem: yaml.safe_load(path.read_text()) for path in sorted(CONF.glob("*.yaml"))}
 IMAGE_MODELS = [name for name in ("mlp", "cnn", "resnet20", "resnet18") if name in MODELS]
+NOT_ARGUMENTS = ("name", "description", "batchnorm", "convolutional")
 CIFAR: dict[str, Any] = {"in_shape": (3, 32, 32), "classes": 10}
 
 
 def build(name: str, seed: int = 0, **shape: Any) -> nn.Module:
-    node = {key: value for key, value in MODELS[name].items() if key not in ("name", "description", "batchnorm")}
+    node = {key: value for key, value in MODELS[name].items() if key not in NOT_ARGUMENTS}
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         network: nn.Module = get_class(node.pop("_target_"))(**node, **(shape or CIFAR))
@@ -35,9 +36,10 @@ def test_parameter_counts_are_the_published_ones(name: str, classes: int, count:
 
 
 @pytest.mark.parametrize("name", IMAGE_MODELS)
-def test_the_yaml_says_whether_there_is_batchnorm(name: str) -> None:
-    found = any(isinstance(module, nn.BatchNorm2d) for module in build(name).modules())
-    assert MODELS[name]["batchnorm"] is found
+def test_the_yaml_says_what_is_in_the_network(name: str) -> None:
+    for key, kind in (("batchnorm", nn.BatchNorm2d), ("convolutional", nn.Conv2d)):
+        found = any(isinstance(module, kind) for module in build(name).modules())
+        assert MODELS[name].get(key, False) is found
     assert MODELS[name]["name"] == name
 
 
@@ -69,7 +71,7 @@ def test_the_memory_layout_changes_nothing(name: str) -> None:
 
 
 def test_initialisation_of_he() -> None:
-    weight = build("resnet20").get_parameter("stages.8.conv2.weight")
+    weight = build("resnet20").get_parameter("stages.8.conv2.weight").detach()
     assert weight.std() == pytest.approx((2 / (64 * 9)) ** 0.5, rel=0.03)
 
 

@@ -1,0 +1,72 @@
+"""Each toy problem's closed-form operator against autograd of its losses, and its known solution."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+import torch
+import yaml
+
+from lookahead_bench.compose import CONF
+from lookahead_bench.tasks.closed_form import ClosedForm
+from lookahead_bench.trainer import Trainer
+
+NODES = {p.stem: yaml.safe_load(p.read_text()) for p in sorted((CONF / "dataset").glob("*.yaml"))}
+TOYS = [name for name, node in NODES.items() if "lookahead_bench.tasks.checks" in str(node.get("check"))]
+CLOSED = [name for name in TOYS if name not in ("linear_vae", "vae")]
+VARIANTS = [(name, []) for name in CLOSED] + [
+    ("bilinear", ["dataset.batch_size=7"]),
+    ("polar_game", ["dataset.case=hard", "dataset.noise=0.5"]),
+    ("saddle", ["dataset.e1=0.0", "dataset.e2=1.0", "dataset.noise=0.1"]),
+    ("quadratic", ["dataset.dim=1", "dataset.noise=0.1"]),
+]
+
+
+def closed_form(trainer: Trainer) -> ClosedForm:
+    assert isinstance(trainer.task, ClosedForm)
+    return trainer.task
+
+
+@pytest.mark.parametrize("replicas", [1, 3])
+@pytest.mark.parametrize(("name", "more"), VARIANTS)
+def test_operator_is_the_gradient_of_each_players_own_loss(
+    trainer: Callable[..., Trainer], name: str, more: list[str], replicas: int
+) -> None:
+    task = closed_form(trainer(f"dataset={name}", f"replicas={replicas}", *more))
+    batch = task.batch(5)
+    task.backward(task.losses(batch, list(task.players)))
+    closed = [p.grad for (p,) in task.players.values()]
+    task.point = task.point.clone().requires_grad_()
+    losses = task.losses(batch, list(task.players))
+    for i, (loss, gradient) in enumerate(zip(losses.values(), closed, strict=True)):
+        (whole,) = torch.autograd.grad(loss.sum(), task.point, retain_graph=True)
+        torch.testing.assert_close(gradient, whole[i], rtol=1e-12, atol=1e-13)
+
+
+@pytest.mark.parametrize("name", CLOSED)
+def test_the_known_solution_is_a_zero_of_the_operator(trainer: Callable[..., Trainer], name: str) -> None:
+    task = closed_form(trainer(f"dataset={name}"))
+    assert task.solution is not None
+    operator, _ = task.formulas(task.solution, None)
+    assert float(operator.abs().max()) < 1e-12
+
+
+def test_minibatch_operators_of_an_epoch_average_to_the_full_one(trainer: Callable[..., Trainer]) -> None:
+    task = closed_form(trainer("dataset=bilinear", "dataset.batch_size=20"))
+    full, _ = task.formulas(task.point, None)
+    draws = torch.stack([task.formulas(task.point, task.batch(n))[0] for n in range(6400)])
+    error = draws.std(0) / len(draws) ** 0.5
+    assert bool((((draws.mean(0) - full / 5) / error).abs() < 5).all())
+
+
+def test_a_spread_start_is_projected_into_the_constraint(trainer: Callable[..., Trainer]) -> None:
+    task = closed_form(trainer("dataset=global_forsaken", "dataset.spread=2.0", "replicas=50"))
+    assert float(task.point.abs().max()) == pytest.approx(4 / 3)
+
+
+def test_noise_is_a_function_of_seed_and_draw_alone(trainer: Callable[..., Trainer]) -> None:
+    together = closed_form(trainer("dataset=noisy_quadratic", "dataset.dim=5", "replicas=4"))
+    alone = closed_form(trainer("dataset=noisy_quadratic", "dataset.dim=5", "seed=3"))
+    for draw in (0, 70, 3, 64):
+        assert torch.equal(together.batch(draw)[:, 2], alone.batch(draw))
