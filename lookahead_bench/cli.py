@@ -17,7 +17,7 @@ HELP = """\
 lookahead-bench: run and compare the optimizers of the Lookahead family.
 
   lookahead-bench                                          one run of the defaults: Lookahead on the embedded digits
-  lookahead-bench optimizer=multilayer dataset=cifar100    one run; a finished one is skipped, an interrupted one resumed
+  lookahead-bench optimizer=multilayer dataset=cifar100    one run; finished, it is skipped, interrupted, resumed
   lookahead-bench -m optimizer=sgd,lookahead seed=1,2,3    every combination, one run each
 
 Choose (lookahead-bench list shows the names):
@@ -322,7 +322,7 @@ def bench_command(argv: list[str]) -> int:
     from lookahead_bench.bench import BENCHMARKS, bench
 
     names, values = keys_and_names(
-        "bench", f"Measure on this machine: {', '.join(BENCHMARKS)}.", argv, {"data_dir": data_directory()}, "[NAME ...]"
+        "bench", f"Measure on this machine: {', '.join(BENCHMARKS)}.", argv, {}, "[NAME ...]"
     )  # fmt: skip
     bench(names, values)
     return 0

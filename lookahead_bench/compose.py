@@ -108,7 +108,7 @@ class Loader(ConfigLoaderImpl):
         entries = [f"{group}={name}" for group, name in picks.items()]
         entries += [f"++{key}={literal(value)}" for key, value in values.items()]
         config = super().load_configuration(config_name, entries + overrides, *args, **kwargs)
-        with open_dict(config.hydra):  # the jobs of a sweep start from these, and have a dataset and a scale of their own
+        with open_dict(config.hydra):  # a sweep's jobs start from these, with a dataset and a scale of their own
             config.hydra.overrides.task = config.hydra.overrides.task[len(entries) :]
         return config
 
@@ -128,7 +128,7 @@ def scale_entries(choices: DictConfig) -> tuple[dict[str, str], dict[str, Any]]:
     """What `dataset.scales.<scale>` says: groups that nobody has chosen, and values that no experiment has set."""
     node = OmegaConf.select(choices, f"dataset.scales.{choices.get('scale')}")
     plain: dict[str, Any] = OmegaConf.to_container(node) if node is not None else {}  # type: ignore[assignment]
-    named = {group: plain.pop(group) for group in ("model", "schedule") if group in plain}
+    named: dict[str, str] = {group: plain.pop(group) for group in ("model", "schedule") if group in plain}
     picks = {group: name for group, name in named.items() if choices.get(group) is None}
     # What differs from the dataset's own file was set by an experiment, which the scale must not undo.
     own = OmegaConf.create({"dataset": source(choices, "dataset", choices.hydra.runtime.choices.dataset)})

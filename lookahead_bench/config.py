@@ -5,17 +5,19 @@ from __future__ import annotations
 import difflib
 import hashlib
 import importlib
+import importlib.util
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+import yaml
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.errors import ConfigCompositionException, HydraException, MissingConfigException, OverrideParseException
+from hydra.errors import HydraException, MissingConfigException, OverrideParseException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
+from omegaconf.errors import InterpolationResolutionError, OmegaConfBaseException
 
 from lookahead_bench import rules, signature
 from lookahead_bench.compose import GROUPS, PRIMARY, compose, leaves, loader, options
@@ -98,7 +100,7 @@ def load(overrides: Sequence[str]) -> Config:
         assert composing.defaults is not None
         keys = {o.key_or_group for o in OverridesParser.create().parse_overrides(list(overrides))}
         return validated(composed, composing.defaults, keys)
-    except (HydraException, OmegaConfBaseException) as error:
+    except (HydraException, OmegaConfBaseException, yaml.YAMLError) as error:
         raise translate(error, overrides, composing.defaults) from None
 
 
@@ -117,13 +119,22 @@ def translate(error: Exception, overrides: Sequence[str], defaults: DictConfig |
     cause: BaseException | None = error
     while cause is not None:  # an OmegaConf error is wrapped, sometimes in one without words
         message, cause = message or str(cause), cause.__cause__
-    if isinstance(error, MissingConfigException) and (found := re.search(r"Could not find '([\w@]+)/(.+?)'", message)):
+    if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark is not None:
+        mark = error.problem_mark
+        return ConfigError(f"{mark.name}, line {mark.line + 1}: is no YAML: {error.problem}")
+    if isinstance(error, MissingConfigException) and (
+        found := re.search(r"Could not find '(hydra/\w+|[\w@]+)/(.*?)'", message)
+    ):
         group, name = found.groups()
         known = options(group) if group in GROUPS else []
-        remedy = nearest(name, known) or (f"; choose one of {', '.join(known)}" if known else "")
+        remedy = nearest(name, known) or (f"; choose one of {', '.join(known)}" if known else "; is its plugin installed?")
         return ConfigError(f"{group}={name}: no such {group}{remedy}")
     if found := re.search(r"Could not override '(.+?)'", message):
-        return unknown_key(found.group(1), defaults)
+        return unknown_key(found.group(1), written(found.group(1), overrides), defaults)
+    if isinstance(error, InterpolationResolutionError):
+        first = message.splitlines()[0]
+        key = next((o for o in overrides if "${" in o), str(error.full_key))
+        return ConfigError(f"{key}: {first[:1].lower()}{first[1:]}")
     if isinstance(error, OverrideParseException):
         return ConfigError(
             f"{error.override}: cannot be read as key=value (lists are [1,2], mappings {{a:1,b:2}}, quote other signs)"
@@ -134,20 +145,26 @@ def translate(error: Exception, overrides: Sequence[str], defaults: DictConfig |
     return ConfigError(" ".join(message.split()) or type(error).__name__)
 
 
-def unknown_key(key: str, defaults: DictConfig | None = None) -> ConfigError:
+def written(key: str, overrides: Sequence[str]) -> str:
+    """The value that the user gave to `key`, as he wrote it."""
+    return next((o.partition("=")[2] for o in reversed(overrides) if o.lstrip("+").partition("=")[0] == key), "")
+
+
+def unknown_key(key: str, value: str, defaults: DictConfig | None = None) -> ConfigError:
     """The one line for a key that nothing reads. defaults: the chosen groups' nodes."""
-    plain = compose([]) if defaults is None else defaults
     first, _, rest = key.partition(".")
     if not rest or first not in GROUPS:
-        names = [*GROUPS, *(str(k) for k in plain if k != "hydra")]
-        return ConfigError(f"{key}: no such key{nearest(key, names)} (lookahead-bench --help shows the keys)")
-    node = plain.get(first) or OmegaConf.create()
+        names = [*GROUPS, *rules.RUN]
+        return ConfigError(f"{key}={value}: no such key{nearest(key, names)} (lookahead-bench --help shows the keys)")
+    node = (compose([]) if defaults is None else defaults).get(first) or OmegaConf.create()
+    keys = [str(k) for k in node if k not in ("name", "_target_", "wrappers", *DESCRIPTIVE.get(first, ()))]
     if first == "optimizer" and rest in rules.OPTIMIZER:
-        keys = ", ".join(k for k in rules.OPTIMIZER if k in node)
-        return ConfigError(f"{key}: means nothing for optimizer={node.name}, whose keys are {keys}")
-    names = [f"{first}.{k}" for k in node]
+        return ConfigError(f"{key}={value}: means nothing for optimizer={node.name}, whose keys are {', '.join(keys)}")
     chosen = f"{first}={node.get('name')}" if node.get("name") else f"the chosen {first}"
-    return ConfigError(f"{key}: {chosen} has no such key{nearest(key, names) or '; it has ' + ', '.join(names)}")
+    last = rest.rpartition(".")[2]
+    near = [last] if last in keys else difflib.get_close_matches(rest, keys, n=1)
+    remedy = f"did you mean {f'{first}.{near[0]}'!r}?" if near else f"it has {', '.join(keys) or 'none'}"
+    return ConfigError(f"{key}={value}: {chosen} has no such key; {remedy}")
 
 
 # -------------------------------------------------------------------------------------------------------- validation
@@ -165,7 +182,7 @@ def validated(composed: DictConfig, defaults: DictConfig, user: set[str]) -> Con
 
     for key in nodes:
         if key not in rules.RUN and key not in GROUPS:
-            raise unknown_key(key)
+            raise unknown_key(key, show(nodes[key]))
     if str(nodes["precision"]) in ("float16", "fp16", "16", "half", "16-mixed"):
         raise ConfigError(
             f"precision={nodes['precision']}: float16 needs a gradient scaler, and torch's takes no closures, which "
@@ -173,12 +190,8 @@ def validated(composed: DictConfig, defaults: DictConfig, user: set[str]) -> Con
         )
     for key, rule in rules.RUN.items():
         require(rule, key, nodes[key])
-    for key, rule in rules.GPU.items():
-        require(rule, f"gpu.{key}", nodes["gpu"][key])
-    for key in nodes["gpu"]:
-        if key not in rules.GPU:
-            raise unknown_key(f"gpu.{key}")
-    check_kinds(nodes, plain)
+    for group in rules.GROUPS:
+        check_group(group, nodes[group] or {}, plain[group] or {})
     check_dataset(nodes["dataset"])
     check_optimizer(nodes["optimizer"], plain["optimizer"], nodes["dataset"]["players"], user_keys)
     for group in ("dataset", "model", "schedule"):
@@ -202,18 +215,25 @@ def show(value: Any) -> str:
     return json.dumps(value) if isinstance(value, bool | list | dict | None) else str(value)
 
 
-def check_kinds(nodes: Mapping[str, Any], plain: Mapping[str, Any]) -> None:
-    """A value without a rule of its own must be of the same kind as its default."""
-    for group in ("dataset", "model", "schedule", "tracker"):
-        known = dict(leaves(plain[group] or {}, group))
-        for key, value in leaves(nodes[group] or {}, group):
-            default = known.get(key, value)
-            name = key.split(".")[-1]
-            if key not in known:
-                if ".scales." not in key:
-                    raise ConfigError(f"{key}: the chosen {group} has no such key{nearest(key, known)}")
-            elif name not in rules.DATASET and default is not None and kind(value) != kind(default):
-                raise ConfigError(f"{key}={show(value)}: must be {kind(default)}, as its default {show(default)} is")
+def check_group(group: str, node: Mapping[str, Any], default: Mapping[str, Any]) -> None:
+    """A value obeys its rule; one without a rule of its own must be of the same kind as its default."""
+    known = dict(leaves(default, group))
+    for key, value in leaves(node, group):
+        name = key.removeprefix(f"{group}.")
+        if name in rules.GROUPS[group]:
+            require(rules.GROUPS[group][name], key, value)
+        elif key not in known:
+            raise unknown_key(key, show(value), OmegaConf.create({group: default}))
+        elif group == "dataset" and name in rules.TASK and value != known[key]:
+            raise ConfigError(f"{key}={show(value)}: belongs to the task, where it is {show(known[key])}; leave it out")
+        elif known[key] is not None and not same_kind(value, known[key]):
+            raise ConfigError(f"{key}={show(value)}: must be {kind(known[key])}, as its default {show(known[key])} is")
+
+
+def same_kind(value: Any, default: Any) -> bool:
+    if isinstance(value, list) and isinstance(default, list):
+        return not default or all(same_kind(v, default[0]) for v in value)
+    return kind(value) == kind(default)
 
 
 def kind(value: Any) -> str:
@@ -225,9 +245,6 @@ def kind(value: Any) -> str:
 
 
 def check_dataset(node: dict[str, Any]) -> None:
-    for key, rule in rules.DATASET.items():
-        if key in node:
-            require(rule, f"dataset.{key}", node[key])
     size = node.get("train_size")
     if size is not None and node["batch_size"] + node["val_size"] > size:
         raise ConfigError(
@@ -242,9 +259,17 @@ def check_dataset(node: dict[str, Any]) -> None:
 def check_optimizer(
     node: dict[str, Any], default: dict[str, Any], players: Sequence[str], user: frozenset[str]
 ) -> None:
-    for key in node:
+    for key, value in node.items():
         if key not in default:
-            raise unknown_key(f"optimizer.{key}", OmegaConf.create({"optimizer": default}))
+            raise unknown_key(f"optimizer.{key}", show(value), OmegaConf.create({"optimizer": default}))
+    require(rules.name, "optimizer.name", node.get("name"))
+    if not isinstance(node.get("wrappers"), list):
+        raise ConfigError(f"optimizer.wrappers={show(node.get('wrappers'))}: must be a list, innermost first; [] for none")
+    for part, inner in [("base", node.get("base")), *((f"wrappers[{i}]", w) for i, w in enumerate(node["wrappers"]))]:
+        if not isinstance(inner, dict) or "_target_" not in inner:
+            raise ConfigError(
+                f"optimizer.{part}={show(inner)}: must be a mapping with a _target_, as in {{_target_: torch.optim.SGD}}"
+            )
     for key, rule in rules.OPTIMIZER.items():
         if key not in node:
             continue
@@ -268,7 +293,24 @@ def check_optimizer(
         )
     check_base(node, user)
     for i, wrapper in enumerate(node["wrappers"]):
-        check_target(f"optimizer.wrappers[{i}]._target_", wrapper.get("_target_"))
+        check_target(f"optimizer.wrappers[{i}]._target_", wrapper["_target_"])
+    check_composition(node)
+
+
+def check_composition(node: Mapping[str, Any]) -> None:
+    """The order that the wrappers' own constructors insist on, told before anything is imported."""
+    names = [wrapper["_target_"].rpartition(".")[2] for wrapper in node["wrappers"]]
+    shown = " < ".join([node["base"]["_target_"], *names])
+    levels = [4 if i == 0 and name == "Projected" else rules.LEVEL.get(name, 0) for i, name in enumerate(names)]
+    for inner, outer in itertools.pairwise(levels):
+        if not (outer < inner or outer == inner == 0):
+            raise ConfigError(
+                f"optimizer.wrappers: {shown} is out of order; from the inside out it must be [Projected] < [Alternating] "
+                "< [ProximalPoint or PastExtragradient] < [Projected] < [Lookahead and Averaged, any number]"
+            )
+    if node["base"]["_target_"].endswith(".LBFGS") and {2, 3} & set(levels):
+        raise ConfigError(f"optimizer.base._target_={node['base']['_target_']}: calls its closure more than once a step, "
+                          f"which {names[0]} cannot follow; take a first-order optimizer such as torch.optim.SGD")  # fmt: skip
 
 
 def check_players(key: str, value: Mapping[str, Any], players: Sequence[str]) -> None:
@@ -296,7 +338,7 @@ def check_target(key: str, path: Any) -> None:
 
 def check_base(node: Mapping[str, Any], user: frozenset[str]) -> None:
     """The innermost optimizer: an optimizer, and one that takes what the user set."""
-    path = node["base"].get("_target_")
+    path = node["base"]["_target_"]
     check_target("optimizer.base._target_", path)
     optimizer, takes = signature.is_optimizer(path), signature.arguments(path)
     if optimizer is None or takes is None:  # the source cannot tell: import the class

@@ -58,7 +58,7 @@ def settle(node: Mapping[str, Any], *, convolutional: bool, samples: float, netw
             raise ConfigError(f"gpu.device={name}: this machine has {count} CUDA devices; use gpu=auto or gpu=cpu")
     device = torch.device(name)
     compiler = device.type == "cuda" or ("amx_bf16" in cpu_flags() and shutil.which("g++") is not None)
-    decided = {
+    decided: dict[str, Any] = {
         "channels_last": convolutional,
         "compile": convolutional and samples >= COMPILE_PAYS_FROM and compiler,
         "fused": network,

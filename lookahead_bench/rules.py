@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -44,7 +45,8 @@ def sequence(rule: Rule, length: int | None = None) -> Rule:
 
 
 boolean = Rule("true or false", lambda v: isinstance(v, bool))
-text = Rule("a text", lambda v: isinstance(v, str) and v != "")
+text = Rule("a text that is not empty", lambda v: isinstance(v, str) and v != "")
+name = Rule("letters, digits, _, - and .", lambda v: isinstance(v, str) and re.fullmatch(r"\w[\w.-]*", v) is not None)
 positive_integer = integer(">= 1", lambda v: v >= 1)
 momentum = real(">= 0 and < 1", lambda v: 0 <= v < 1)
 
@@ -83,6 +85,26 @@ PER_PLAYER = ("lr", "momentum", "weight_decay", "betas", "eps")  # a mapping mea
 DATASET = {
     "batch_size": positive_integer,
     "val_size": integer(">= 0", lambda v: v >= 0),
+    "box": Rule("null or bounds such as [-1,1]", lambda v: v is None or isinstance(v, list)),
+}
+TASK = ("name", "players", "metric", "direction", "check")  # keys of a dataset's node that are facts, not settings
+
+MODEL = {key: sequence(positive_integer) for key in ("hidden", "widths", "blocks")}
+
+fraction = real(">= 0 and < 1", lambda v: 0 <= v < 1)
+SCHEDULE = {
+    "milestones": Rule(
+        "a list of increasing fractions of the run, each > 0 and < 1",
+        lambda v: isinstance(v, list) and all(fraction.holds(x) and x > 0 for x in v) and v == sorted(set(v)),
+    ),
+    "factor": real("> 0", lambda v: v > 0),
+    "warmup": fraction,
+}
+
+TRACKER = {
+    "project": text,
+    "entity": nullable(text),
+    "mode": one_of("auto", "online", "offline"),
 }
 
 GPU = {
@@ -96,6 +118,11 @@ GPU = {
     },
     "threads": Rule("auto or an integer >= 1", lambda v: v == "auto" or positive_integer.holds(v)),
 }
+
+GROUPS = {"dataset": DATASET, "model": MODEL, "schedule": SCHEDULE, "tracker": TRACKER, "gpu": GPU}
+
+# Where a wrapper may stand: each inside those of a lower level, those of level 0 in any order.
+LEVEL = {"Averaged": 0, "Lookahead": 0, "Projected": 1, "ProximalPoint": 2, "PastExtragradient": 2, "Alternating": 3}
 
 # Optimizers of torch whose update acts on every number by itself, so that replicas cannot mix.
 ELEMENTWISE = (

@@ -56,3 +56,18 @@ class Linear:
 
     def __call__(self, progress: float) -> float:
         return min(_warm(progress, self.warmup), max(0.0, (1 - progress) / (1 - self.warmup)))
+
+
+@dataclass(frozen=True)
+class Inverse:
+    """(1 + span p)^-power at progress p: with span = steps / b, the rate lr (1 + t / b)^-power of step t.
+
+    span >= 0; power >= 0.
+    Source: lr / (t + b) in Hsieh et al. 2019 (arXiv 1908.08465); 2 / sqrt(t + 1) in Gidel et al. 2019 (1802.10551).
+    """
+
+    span: float
+    power: float = 1.0
+
+    def __call__(self, progress: float) -> float:
+        return float((1 + self.span * progress) ** -self.power)

@@ -14,7 +14,6 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import torch
-from torch import Tensor
 from torch.optim.lr_scheduler import LambdaLR
 
 from lookahead_bench.optim import evaluation_kind, evaluation_weights, evaluation_weights_differ
@@ -163,7 +162,7 @@ class Trainer:
         if self.task.replicas > 1:  # the replicas that diverge in this step are put back to its start
             before = [p.detach().clone() for params in self.task.players.values() for p in params]
         try:
-            self.optimizer.step(oracle)
+            self.optimizer.step(oracle)  # type: ignore[arg-type]  # torch says float and means a scalar tensor
         except Diverged:
             self.diverge([0])
             raise
@@ -231,9 +230,9 @@ class Trainer:
                 swap = kind != "fast" and evaluation_weights_differ(self.optimizer)
                 if kind == "fast" or swap:  # right after a sync the slow weights are the fast ones: same scores
                     context = evaluation_weights(self.optimizer) if swap else contextlib.nullcontext()
-                    with context, torch.no_grad(), self.oracle.autocasting():
-                        with self.task.restored_statistics(reestimate=swap):
-                            scored = self._scores(final)
+                    statistics = self.task.restored_statistics(reestimate=swap)
+                    with context, torch.no_grad(), self.oracle.autocasting(), statistics:
+                        scored = self._scores(final)
                 for split, scores in scored:
                     self.log.row(self.position(split, kind), scores, replicas)
         better = self.log.improved()

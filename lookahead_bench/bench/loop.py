@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -21,7 +22,7 @@ STEPS = 5  # of a turn
 def noise_images(directory: Path) -> None:
     """A data set of CIFAR-10's shape: speed does not depend on what the pictures show."""
     random = np.random.default_rng(0)
-    arrays = {}
+    arrays: dict[str, Any] = {}
     for split, count in (("train", 50_000), ("test", 10_000)):
         arrays[f"{split}_images"] = random.integers(0, 256, (count, 32, 32, 3), dtype=np.uint8)
         arrays[f"{split}_labels"] = np.arange(count, dtype=np.int64) % 10

@@ -11,7 +11,11 @@ from lookahead_bench.report.console import console, table
 
 
 def interleaved(
-    contenders: Mapping[str, Callable[[], object]], *, rounds: int, calls: int = 1, prepare: Callable[[], object] | None = None
+    contenders: Mapping[str, Callable[[], object]],
+    *,
+    rounds: int,
+    calls: int = 1,
+    prepare: Callable[[], object] | None = None,
 ) -> dict[str, list[float]]:
     """Seconds per call of each contender in each of `rounds` rounds, after one round that is not counted.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 
@@ -13,7 +14,7 @@ import pandas as pd
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#F0E442")  # Okabe and Ito
 LINES = ("-", "--", "-.", ":")
-STYLE = {
+STYLE: Any = {
     "font.size": 8, "axes.spines.top": False, "axes.spines.right": False, "pdf.fonttype": 42, "savefig.dpi": 200,
     "figure.constrained_layout.use": True, "legend.frameon": False,
 }  # fmt: skip
@@ -36,9 +37,9 @@ def draw_curves(runs: pd.DataFrame, stem: Path, title: str) -> Path | None:
             mine = rows[(rows["variant"] == variant) & (rows["weights"] == kinds[variant])]
             curve = mine.groupby("oracle_calls")[metric].agg(["mean", "min", "max"])
             label = variant if kinds[variant] == "fast" else f"{variant} ({kinds[variant]})"
-            style = {"color": COLOURS[i % len(COLOURS)], "linestyle": LINES[(i // len(COLOURS)) % len(LINES)]}
-            axes.plot(curve.index, curve["mean"], label=label, linewidth=1.4, **style)
-            axes.fill_between(curve.index, curve["min"], curve["max"], alpha=0.15, linewidth=0, color=style["color"])
+            colour, line = COLOURS[i % len(COLOURS)], LINES[(i // len(COLOURS)) % len(LINES)]
+            axes.plot(curve.index, curve["mean"], label=label, linewidth=1.4, color=colour, linestyle=line)
+            axes.fill_between(curve.index, curve["min"], curve["max"], alpha=0.15, linewidth=0, color=colour)
             lowest.append(curve["mean"].iloc[len(curve) // 4 :].min())
         if metric == "accuracy" and lowest:  # the start would flatten what is to be compared
             axes.set_ylim(max(0.0, min(lowest) - 0.05), min(1.0, rows[metric].max() + 0.01))

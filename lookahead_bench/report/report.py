@@ -31,7 +31,7 @@ def write(results_dir: str, only: Mapping[str, str]) -> None:
     """
     frame = load_results(results_dir)
     for key, value in only.items():
-        frame = frame[frame.get(key) == value]
+        frame = frame.loc[frame[key] == value] if key in frame else frame.iloc[:0]
     if frame.empty:
         raise RunError(f"results_dir={results_dir}: has no runs{' of these' if only else ''} to report; run some first")
     directory = Path(results_dir) / "report"
@@ -50,7 +50,8 @@ def write(results_dir: str, only: Mapping[str, str]) -> None:
 
 def variants(frame: pd.DataFrame) -> pd.Series:
     """A name for each configuration up to the seed: the optimizer's, with what else differs between its runs."""
-    metrics = set(frame.columns[frame.columns.get_loc("weights") + 1 :]) if "weights" in frame else set()
+    columns = list(frame.columns)
+    metrics = set(columns[columns.index("weights") + 1 :]) if "weights" in columns else set()
     keys = [c for c in frame.columns if c not in NOT_SCIENTIFIC and c not in metrics]
     runs = frame.drop_duplicates("run_id").set_index("run_id")[keys]
     names = {}

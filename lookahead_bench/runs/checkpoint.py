@@ -1,4 +1,4 @@
-"""Checkpoints that are whole or ignored: two generations and the best, a sha256 beside each, tensors and numbers only."""
+"""Checkpoints that are whole or ignored: two generations and the best, a sha256 beside each, plain data only."""
 
 from __future__ import annotations
 

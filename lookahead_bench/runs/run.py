@@ -1,4 +1,4 @@
-"""One configuration from start to end: skipped if it is finished, otherwise locked, resumed and trained. No torch here."""
+"""One configuration from start to end: skipped if finished, otherwise locked, resumed and trained. No torch here."""
 
 from __future__ import annotations
 
@@ -95,5 +95,3 @@ def result(one: RunDirectory, *, skipped: bool) -> RunResult:
     if record is None:
         raise RunError(f"{one.path}: run.json is missing or damaged; repeat the run with force=true")
     return RunResult(one.config.run_id, one.path, record["status"], record["final"], record["best"], record, skipped)
-
-

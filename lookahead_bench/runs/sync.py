@@ -28,7 +28,7 @@ def sync(results_dir: str, project: str, entity: str | None) -> int:
         raise RunError(f"results_dir={results_dir}: has no finished runs to sync")
     todo = [d for d in directories if read_json(d / MARK) != mark(d, project, entity)]
     if todo and not has_key():
-        raise RunError(f"{len(todo)} runs to sync, but no W&B key is configured; set WANDB_API_KEY or run `wandb login`")
+        raise RunError(f"{len(todo)} runs to sync, but no W&B key; set WANDB_API_KEY or run `wandb login`")
     failed = 0
     for directory in todo:
         try:

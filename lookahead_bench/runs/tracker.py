@@ -43,7 +43,7 @@ class WandbTracker(NoTracker):
 
         config: Config = run.config
         node = config["tracker"]
-        mode = node["mode"] if node["mode"] != "auto" else "online" if has_key() else "offline"
+        mode: Any = node["mode"] if node["mode"] != "auto" else "online" if has_key() else "offline"
         self._run = wandb.init(
             project=node["project"],
             entity=node["entity"],

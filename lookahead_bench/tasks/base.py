@@ -60,16 +60,14 @@ class Task:
         first ("val", then "test"). A generator: between the first and the last evaluation only the first is asked."""
         raise NotImplementedError
 
-    @contextlib.contextmanager
-    def restored_statistics(self, reestimate: bool) -> Iterator[None]:
+    def restored_statistics(self, reestimate: bool) -> contextlib.AbstractContextManager[None]:
         """For scoring: evaluation mode; with `reestimate`, BatchNorm statistics estimated anew for the weights that
         are in place. On exit every mode and buffer is what it was, bit for bit."""
-        yield
+        return contextlib.nullcontext()
 
-    @contextlib.contextmanager
-    def frozen_statistics(self, frozen: bool) -> Iterator[None]:
+    def frozen_statistics(self, frozen: bool) -> contextlib.AbstractContextManager[None]:
         """While `frozen`, a forward pass in training mode leaves the running statistics as they are."""
-        yield
+        return contextlib.nullcontext()
 
     def samples(self, directory: Any, step: int) -> None:
         """Write pictures for people to look at (GAN samples, trajectories); nothing by default."""

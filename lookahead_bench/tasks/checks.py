@@ -84,6 +84,8 @@ def saddle(node: Node) -> None:
     at_least(node, "dim", 1, integer=True)
     at_least(node, "data_seed", 0, integer=True)
     common(node)
+    if not number(node["radius"]) or node["radius"] <= 0:
+        refuse("radius", node["radius"], "must be a finite number > 0")
     if node["e1"] < 0 or (node["e1"] == 0 and node["e2"] == 0):
         refuse("e1", node["e1"], "must be >= 0, and dataset.e1 and dataset.e2 not both 0")
 

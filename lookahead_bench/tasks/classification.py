@@ -31,8 +31,9 @@ class Classification(Task):
     """Cross entropy of a network on labelled images, on the training set in mini-batches.
 
     name: a data set of `lookahead_bench.data.fetch`; data_dir: where it lies or is put; model: `_target_` of the
-    network and its arguments; seeds: 0 <= seed < 2^32, one a replica, whose networks are one program; batch_size: of one replica, at most the training images; val_size: training images that are held out
-    (the same for every seed), 0 for none; augment: random crop with 4 pixels of zeros around, and horizontal flip;
+    network and its arguments; seeds: 0 <= seed < 2^32, one a replica, whose networks are one program; batch_size: of
+    one replica, at most the training images; val_size: training images that are held out (the same for every seed),
+    0 for none; augment: random crop with 4 pixels of zeros around, and horizontal flip;
     dtype: of parameters and images; device, channels_last, compile (the network's training passes): where and how it
     runs.
     Images are normalised by the mean and standard deviation of each channel of the images trained on.
@@ -181,9 +182,7 @@ class Classification(Task):
             tensor.copy_(saved[name])
 
 
-def _image_sets(
-    arrays: Mapping[str, np.ndarray], val_size: int, pad: int, **layout: Any
-) -> dict[str, Images]:
+def _image_sets(arrays: Mapping[str, np.ndarray], val_size: int, pad: int, **layout: Any) -> dict[str, Images]:
     """The images to train on ("train", with room for crops), to choose on ("val", if any) and to report on ("test")."""
     train, val = split(len(arrays["train_labels"]), val_size)
     images = {key: arrays[key].reshape(*arrays[key].shape[:3], -1) for key in ("train_images", "test_images")}

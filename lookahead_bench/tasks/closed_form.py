@@ -14,7 +14,6 @@ from lookahead_bench.optim import Ball, Box
 from lookahead_bench.tasks.base import Batch, Scores, Task
 from lookahead_bench.tasks.noise import Array, Stream, normal, rng
 
-
 NOTHING = contextlib.nullcontext()  # one for all evaluations: making one costs as much as a small formula
 
 

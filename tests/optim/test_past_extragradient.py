@@ -13,7 +13,7 @@ from lookahead_bench.optim import Alternating, PastExtragradient
 
 
 def test_past_reflected_and_optimistic_gradient_are_one_method() -> None:
-    # ../shared/papers/single_call_eg_2019.yaml: with X_0 = X_1, V_{1/2} = 0 and a constant step all X_t agree
+    # single_call_eg_2019.yaml: with X_0 = X_1, V_{1/2} = 0 and a constant step all X_t agree
     gradient, step = Game(), Game()
     by_gradient = PastExtragradient(SGD(gradient.groups(), lr=0.1))
     by_step = PastExtragradient(SGD(step.groups(), lr=0.1), memory="step")

@@ -121,7 +121,7 @@ def test_keeps_nothing_between_steps() -> None:
 
 @pytest.mark.parametrize(
     ("rho", "gamma", "factors"),
-    [  # published in closed form for the quadratic game, ../shared/papers/rapp_2023.yaml: EG, EG+, RAPP, LA-GDA
+    [  # published in closed form for the quadratic game, rapp_2023.yaml: EG, EG+, RAPP, LA-GDA
         (-0.1, 0.5, (0.973396, 0.943067, 0.938315, 0.998515)),
         (-1 / 3, 0.9, (1.513968, 1.076116, 0.845959, 1.135454)),
     ],

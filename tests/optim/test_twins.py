@@ -33,9 +33,7 @@ METHODS: dict[str, tuple[Callable[[Optimizer], Optimizer], Callable[[twins.Sgd |
     ),
     "three layers": (
         lambda b: Lookahead(Lookahead(Lookahead(b, k=2, alpha=0.5), k=3, alpha=0.8, outer_momentum=0.3), k=2),
-        lambda b: twins.Lookahead(
-            twins.Lookahead(twins.Lookahead(twins.Plain(b), 2, 0.5), 3, 0.8, 0.3), 2, 0.5
-        ),
+        lambda b: twins.Lookahead(twins.Lookahead(twins.Lookahead(twins.Plain(b), 2, 0.5), 3, 0.8, 0.3), 2, 0.5),
     ),
     "extragradient": (lambda b: ProximalPoint(b), lambda b: twins.ProximalPoint(b, 2, 1.0)),
     "eg+": (lambda b: ProximalPoint(b, relaxation=0.4), lambda b: twins.ProximalPoint(b, 2, 0.4)),
