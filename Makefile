@@ -28,7 +28,7 @@ test: $(VENV)/ready ## Lint, type-check and test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/python -m pytest -n 2 --dist worksteal
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal
 
 .PHONY: lint
 lint: $(VENV)/ready ## Lint and type-check only

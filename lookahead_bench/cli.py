@@ -11,6 +11,7 @@ import os
 import sys
 import warnings
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 HELP = """\
@@ -98,7 +99,16 @@ def experiment(argv: list[str]) -> int:
 
     parser = get_args_parser()
     parser.error = wrong_arguments  # type: ignore[method-assign]
-    args = parser.parse_args(argv)
+    args = parser.parse_intermixed_args(argv)
+    words = [o for o in args.overrides if "=" not in o and o.replace("_", "").isalnum()]
+    if words:
+        from lookahead_bench.targets import nearest
+
+        hint = nearest(words[0], COMMANDS) or f"; the commands are {', '.join(COMMANDS)}"
+        wrong_arguments(f"{words[0]}: no such command{hint}, and settings are key=value")
+    for option in ("config_path", "config_name", "experimental_rerun"):
+        if getattr(args, option):
+            wrong_arguments(f"--{option.replace('_', '-')}: is not taken here; --config-dir adds a directory of YAML files")
     if args.config_dir:
         args.overrides.append(f"hydra.searchpath=[file://{os.path.abspath(args.config_dir)}]")
     if args.cfg or args.info or args.shell_completion or args.hydra_help:
@@ -122,6 +132,7 @@ def inspect(args: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
     hydra = hydra_main()
     try:
         if args.hydra_help:
+            args.overrides = []
             hydra.hydra_help(config_name=PRIMARY, args_parser=parser, args=args)
         elif args.cfg:
             hydra.show_cfg(config_name=PRIMARY, overrides=args.overrides, cfg_type=args.cfg, package=args.package,
@@ -132,19 +143,26 @@ def inspect(args: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
             hydra.shell_completion(config_name=PRIMARY, overrides=args.overrides)
     except HydraException as error:
         raise translate(error, args.overrides) from None
+    except ValueError as error:  # --shell-completion without its subcommand
+        wrong_arguments(str(error))
     return 0
 
 
 def single(overrides: list[str]) -> int:
     from lookahead_bench import config
 
-    return finish(config.load(overrides), table=True)
+    finish(config.load(overrides), table=True)
+    return 0
 
 
-def finish(settings: Any, *, table: bool) -> int:
-    """Do the runs of one configuration and say what came of them; a failure is told in one line at once."""
+def finish(settings: Any, *, table: bool) -> Any:
+    """Do the runs of one configuration and say what came of them; returns the first one's result.
+
+    Errors: RunError, one line, where a run failed.
+    """
     from lookahead_bench.errors import ConfigError, DataError, RunError
     from lookahead_bench.report.summary import line, show
+    from lookahead_bench.runs.files import read_json
     from lookahead_bench.runs.run import execute
 
     try:
@@ -152,9 +170,10 @@ def finish(settings: Any, *, table: bool) -> int:
     except (ConfigError, DataError, RunError):
         raise
     except Exception as error:
-        path = f"{settings['results_dir']}/runs/{settings.run_id}"
+        path = Path(settings["results_dir"], "runs", settings.run_id, "run.json")
         reason = " ".join(f"{type(error).__name__}: {error}".split())[:300]
-        raise RunError(f"{settings.run_id} failed: {reason} (the traceback is in {path}/run.json)") from error
+        where = f" (the traceback is in {path})" if "traceback" in (read_json(path) or {}) else ""
+        raise RunError(f"{settings.run_id} failed: {reason}{where}") from error
     if table and len(results) == 1:
         show(results[0])
     elif len(results) == 1:
@@ -172,17 +191,17 @@ def finish(settings: Any, *, table: bool) -> int:
 def sweep(overrides: list[str]) -> int:
     """Every job is checked before the first one starts; then Hydra's sweeper and launcher do them."""
     from hydra.errors import HydraException
-    from hydra.types import RunMode
 
     from lookahead_bench import config
     from lookahead_bench.compose import PRIMARY, hydra_main, jobs
+    from lookahead_bench.errors import ConfigError, DataError, RunError
 
     try:
         planned = jobs(overrides)
     except HydraException as error:
         raise config.translate(error, overrides) from None
     if planned is not None:
-        config.check_jobs(planned)
+        check(planned)
     hydra = hydra_main()
     try:
         warnings.filterwarnings("ignore", category=UserWarning, module="hydra")
@@ -191,20 +210,35 @@ def sweep(overrides: list[str]) -> int:
         raise config.translate(error, overrides) from None
     except KeyboardInterrupt:
         raise
-    except Exception:
+    except Exception as error:
         if planned is None:
             raise
-    assert RunMode.MULTIRUN
-    return sweep_status(planned)
+        if not isinstance(error, ConfigError | DataError | RunError):  # those were told by their jobs
+            print(f"lookahead-bench: {type(error).__name__}: {' '.join(str(error).split())}", file=sys.stderr)
+    return 0 if planned is None else sweep_status(planned)
 
 
-def sweep_status(planned: list[list[str]] | None) -> int:
+def check(planned: list[list[str]]) -> None:
+    """Refuse a sweep with a wrong configuration anywhere in it, before its first run."""
+    from lookahead_bench import config
+    from lookahead_bench.runs.store import RunDirectory
+
+    todo = {}
+    for one in config.every_run(planned):
+        if one["force"] or not RunDirectory(one).finished():
+            todo[str((one["optimizer"], one["dataset"]["_target_"]))] = one
+    if todo:
+        from lookahead_bench.runs.session import rehearse
+
+        for one in todo.values():
+            rehearse(one)
+
+
+def sweep_status(planned: list[list[str]]) -> int:
     """How the jobs of a sweep went: told as they ended, counted here."""
     from lookahead_bench import config
     from lookahead_bench.runs.store import RunDirectory
 
-    if planned is None:
-        return 0
     counts: dict[str, int] = {}
     for one in config.every_run(planned):
         status = (RunDirectory(one).record() or {}).get("status", "missing")
@@ -218,18 +252,19 @@ def job(composed: Any) -> float:
     from hydra.core.hydra_config import HydraConfig
 
     from lookahead_bench import config
-    from lookahead_bench.runs.run import execute
+    from lookahead_bench.runs.run import InterruptedBySignal
 
     logging.getLogger("lookahead_bench").setLevel(logging.INFO)
     asked = HydraConfig.get().overrides
-    overrides = [o for o in asked.task if not o.startswith("++dataset.")]
-    settings = config.load([*(o for o in asked.hydra if o.startswith("hydra.searchpath=")), *overrides])
+    settings = config.load([*(o for o in asked.hydra if o.startswith("hydra.searchpath=")), *asked.task])
     try:
-        finish(settings, table=False)
+        result = finish(settings, table=False)
     except Exception as error:
         print(f"lookahead-bench: {error}", file=sys.stderr, flush=True)
         raise
-    return execute(settings)[0].value
+    if result.signal is not None:  # it was meant for the sweep as well
+        raise InterruptedBySignal(result.run_id, result.signal)
+    return float(result.value)
 
 
 # ------------------------------------------------------------------------------------------------------ the commands
@@ -254,6 +289,8 @@ def keys_and_names(name: str, description: str, argv: list[str], keys: dict[str,
             found.append(argument)
         elif key in keys:
             values[key] = value
+        elif not keys:
+            raise ConfigError(f"{argument}: lookahead-bench {name} takes {names or 'nothing'} only")
         else:
             close = difflib.get_close_matches(key, keys, n=1)
             hint = f"; did you mean {close[0]!r}?" if close else f" (keys: {', '.join(keys)})"
@@ -270,8 +307,8 @@ def data_directory() -> str:
 def list_command(argv: list[str]) -> int:
     from lookahead_bench.listing import overview, page
 
-    names, _ = keys_and_names("list", "Show what there is, or one optimizer or dataset in full.", argv, {}, "[NAME]")
-    print(page(names[0]) if names else overview())
+    names, _ = keys_and_names("list", "Show what there is, or one optimizer or dataset in full.", argv, {}, "[NAME ...]")
+    print("\n\n".join(map(page, names)) if names else overview())
     return 0
 
 

@@ -56,6 +56,8 @@ def check_override(override: Override) -> None:
         raise ConfigError(f"{line}: cannot be read as key=value")
     if override.is_delete():
         raise ConfigError(f"{line}: a key cannot be deleted; give it a value instead")
+    if key in GROUPS and (override.is_add() or override.is_force_add()):
+        raise ConfigError(f"{line}: is chosen without a plus sign; write {str(line).lstrip('+')}")
     if key in GROUPS and not override.is_sweep_override():
         name = override.value()
         if not (isinstance(name, str) and ".." not in name) and not (name is None and key in UNCHOSEN):

@@ -6,6 +6,7 @@ import difflib
 import hashlib
 import importlib
 import importlib.util
+import itertools
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -127,7 +128,8 @@ def translate(error: Exception, overrides: Sequence[str], defaults: DictConfig |
     ):
         group, name = found.groups()
         known = options(group) if group in GROUPS else []
-        remedy = nearest(name, known) or (f"; choose one of {', '.join(known)}" if known else "; is its plugin installed?")
+        remedy = nearest(name, known) or (f"; choose one of {', '.join(known)}" if known else "")
+        remedy = "; is its plugin installed?" if group.startswith("hydra/") else remedy
         return ConfigError(f"{group}={name}: no such {group}{remedy}")
     if found := re.search(r"Could not override '(.+?)'", message):
         return unknown_key(found.group(1), written(found.group(1), overrides), defaults)
@@ -162,7 +164,7 @@ def unknown_key(key: str, value: str, defaults: DictConfig | None = None) -> Con
         return ConfigError(f"{key}={value}: means nothing for optimizer={node.name}, whose keys are {', '.join(keys)}")
     chosen = f"{first}={node.get('name')}" if node.get("name") else f"the chosen {first}"
     last = rest.rpartition(".")[2]
-    near = [last] if last in keys else difflib.get_close_matches(rest, keys, n=1)
+    near = [last] if last in keys else difflib.get_close_matches(last, keys, n=1)
     remedy = f"did you mean {f'{first}.{near[0]}'!r}?" if near else f"it has {', '.join(keys) or 'none'}"
     return ConfigError(f"{key}={value}: {chosen} has no such key; {remedy}")
 
@@ -291,6 +293,9 @@ def check_optimizer(
             ", ".join(f"optimizer.{key}={show(node[key])}" for key in layers)
             + ": must have as many values as there are layers, innermost first"
         )
+    if layers:  # one number is every layer's: written out, so that both ways to write it are one run
+        count = next(iter(layers.values()))
+        node |= {key: [node[key]] * count for key in rules.PER_LAYER if key in node and key not in layers}
     check_base(node, user)
     for i, wrapper in enumerate(node["wrappers"]):
         check_target(f"optimizer.wrappers[{i}]._target_", wrapper["_target_"])
@@ -317,7 +322,7 @@ def check_players(key: str, value: Mapping[str, Any], players: Sequence[str]) ->
     for player in value:
         if player not in players:
             raise ConfigError(
-                f"{key}.{player}: no such player{nearest(player, players)} (players: {', '.join(players)})"
+                f"{key}.{player}={show(value[player])}: no such player{nearest(player, players)} (players: {', '.join(players)})"
             )
     for player in players:
         if player not in value:
@@ -352,10 +357,10 @@ def check_base(node: Mapping[str, Any], user: frozenset[str]) -> None:
     base_keys = ("lr", "momentum", "weight_decay", "betas", "eps")
     for key in sorted(user & set(base_keys)):
         if key not in takes:
-            raise ConfigError(f"optimizer.{key}: {path} takes no {key!r}; leave it out")
-    for key in node["base"]:
+            raise ConfigError(f"optimizer.{key}={show(node[key])}: {path} takes no {key!r}; leave it out")
+    for key, value in node["base"].items():
         if key != "_target_" and key not in takes:
-            raise ConfigError(f"optimizer.base.{key}: {path} takes no {key!r}{nearest(key, takes)}")
+            raise ConfigError(f"optimizer.base.{key}={show(value)}: {path} takes no {key!r}{nearest(key, takes)}")
 
 
 def check_replicas(nodes: Mapping[str, Any]) -> None:

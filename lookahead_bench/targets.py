@@ -28,7 +28,7 @@ def check_target_name(key: str, path: object) -> None:
         raise ConfigError(f"{key}={path}: must be the dotted path of a class, such as torch.optim.SGD")
     top = path.split(".")[0]
     if top in sys.stdlib_module_names:
-        raise ConfigError(f"{key}={path}: the standard library has no optimizers; name a class such as torch.optim.SGD")
+        raise ConfigError(f"{key}={path}: may not be in the standard library; name a class such as torch.optim.SGD")
     if top == "torch" and not path.startswith("torch.optim."):
         raise ConfigError(f"{key}={path}: only torch.optim may be used of torch; name a class such as torch.optim.SGD")
 

@@ -139,7 +139,8 @@ class Trainer:
         saved = time.monotonic()
         while not self.finished():
             if self.stop_requested():
-                self.save()
+                if self.step:  # before the first step there is nothing to save, and a resumed run scores the start anew
+                    self.save()
                 raise Interrupted
             epoch = int(self.epoch())
             with self.clock.time("train"):
@@ -151,8 +152,8 @@ class Trainer:
                 self.save()
                 saved = time.monotonic()
             self.on_step(self)
+        self.save()  # before the last scores: a run that is killed in between writes them once, not twice
         self.evaluate(final=True)
-        self.save()
 
     def take_step(self) -> None:
         """One optimizer step and one step of the schedule; nothing of a non-finite gradient reaches a weight."""
@@ -200,7 +201,7 @@ class Trainer:
         """A training row, where one is due."""
         due = self.step == 1 or self.finished()
         if self.task.every_step:
-            row = math.floor(min(1.0, self.progress()) * TOY_ROWS)
+            row = math.floor(min(1.0, self.progress()) * TOY_ROWS + 1e-9)
             due |= row > self._row_step
             self._row_step = row
         else:

@@ -5,27 +5,30 @@ from __future__ import annotations
 import hashlib
 import io
 import logging
+from collections.abc import Iterator
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from lookahead_bench.runs.files import atomic
+from lookahead_bench.runs.files import write_all
 
 log = logging.getLogger("lookahead_bench")
 KEEP = 2  # the newest may be the one that a crash has spoilt
 
 
-def save(path: Path, state: dict[str, Any]) -> None:
-    """Write `state` and its digest; a crash between the two leaves a file that `load` ignores."""
-    buffer = io.BytesIO()
-    torch.save(state, buffer)
-    data = buffer.getbuffer()
-    digest_file(path).unlink(missing_ok=True)
-    with atomic(path) as file:
-        file.write(data)
-    with atomic(digest_file(path)) as file:
-        file.write(f"{hashlib.sha256(data).hexdigest()}  {path.name}\n".encode())
+def save(states: Mapping[Path, dict[str, Any]]) -> None:
+    """Write each state and its digest; a crash between the two leaves a file that `load` ignores."""
+    files = []
+    for path, state in states.items():
+        buffer = io.BytesIO()
+        torch.save(state, buffer)
+        data = buffer.getvalue()
+        path.parent.mkdir(exist_ok=True)
+        digest_file(path).unlink(missing_ok=True)
+        files += [(path, data), (digest_file(path), f"{hashlib.sha256(data).hexdigest()}  {path.name}\n".encode())]
+    write_all(files)
 
 
 def digest_file(path: Path) -> Path:
@@ -49,20 +52,24 @@ def generations(directory: Path) -> list[Path]:
     return sorted(directory.glob("step-*.pt"))
 
 
-def save_generation(directory: Path, step: int, state: dict[str, Any]) -> None:
-    """Save the state after `step` steps and drop what is older than the last two generations."""
-    directory.mkdir(exist_ok=True)
-    save(directory / f"step-{step:010d}.pt", state)
-    for old in generations(directory)[:-KEEP]:
-        old.unlink(missing_ok=True)
-        digest_file(old).unlink(missing_ok=True)
+def save_generation(states: Mapping[Path, dict[str, Any]], step: int) -> None:
+    """Save the state after `step` steps of each directory; drop what is older than its last two generations."""
+    save({directory / f"step-{step:010d}.pt": state for directory, state in states.items()})
+    for directory in states:
+        for old in generations(directory)[:-KEEP]:
+            old.unlink(missing_ok=True)
+            digest_file(old).unlink(missing_ok=True)
 
 
-def load_newest(directory: Path) -> dict[str, Any] | None:
-    """The newest sound state; a damaged one is passed over with one warning that names it."""
+def newest_first(directory: Path) -> Iterator[dict[str, Any]]:
+    """The sound states, newest first; a damaged one is passed over with one warning that names it."""
     for path in reversed(generations(directory)):
         state = load(path)
         if state is not None:
-            return state
-        log.warning("%s is damaged; going back to the checkpoint before it", path)
-    return None
+            yield state
+        else:
+            log.warning("%s is damaged; going back to the checkpoint before it", path)
+
+
+def load_newest(directory: Path) -> dict[str, Any] | None:
+    return next(newest_first(directory), None)

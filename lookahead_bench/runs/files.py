@@ -6,9 +6,11 @@ import contextlib
 import json
 import math
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any
+
+MANY = 20
 
 
 @contextlib.contextmanager
@@ -25,6 +27,30 @@ def atomic(path: Path) -> Iterator[IO[bytes]]:
         partial.unlink(missing_ok=True)
         raise
     sync_directory(path.parent)
+
+
+def write_all(files: Sequence[tuple[Path, bytes]]) -> None:
+    """Write many files, each whole or absent, in this order for those of one directory.
+
+    Above MANY, two syncs of the whole machine stand for two of each file: a thousand replicas take seconds, not a minute.
+    """
+    if len(files) <= MANY:
+        for path, data in files:
+            with atomic(path) as file:
+                file.write(data)
+        return
+    partial = [path.with_name(f".{path.name}.{os.getpid()}.part") for path, _ in files]
+    try:
+        for part, (_, data) in zip(partial, files, strict=True):
+            part.write_bytes(data)
+        os.sync()
+        for part, (path, _) in zip(partial, files, strict=True):
+            os.replace(part, path)
+    except BaseException:
+        for part in partial:
+            part.unlink(missing_ok=True)
+        raise
+    os.sync()
 
 
 def sync_directory(directory: Path) -> None:
@@ -47,9 +73,13 @@ def plain(value: Any) -> Any:
     return value
 
 
+def json_bytes(value: Any) -> bytes:
+    return (json.dumps(plain(value), indent=2) + "\n").encode()
+
+
 def write_json(path: Path, value: Any) -> None:
     with atomic(path) as file:
-        file.write((json.dumps(plain(value), indent=2) + "\n").encode())
+        file.write(json_bytes(value))
 
 
 def read_json(path: Path) -> dict[str, Any] | None:

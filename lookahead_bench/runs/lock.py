@@ -21,11 +21,15 @@ class Lock:
     def acquire(self) -> None:
         """Take the lock, or raise RunError naming the holder."""
         handle = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o644)
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+        for attempt in range(5):  # `held_by_another` holds it too, for an instant
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                time.sleep(0.02 * attempt)
+        else:
             os.close(handle)
-            raise RunError(f"{self.path.parent.name}: is held by {self.holder()}; wait for it or stop it") from None
+            raise RunError(f"{self.path.parent.name}: is held by {self.holder()}; wait for it or stop it")
         os.ftruncate(handle, 0)
         os.write(handle, f"pid {os.getpid()} on {socket.gethostname()} since {time.strftime('%F %T')}\n".encode())
         self._handle = handle
@@ -36,12 +40,12 @@ class Lock:
     def held_by_another(self) -> bool:
         """Whether some process holds it now (never this object)."""
         try:
-            handle = os.open(self.path, os.O_RDWR)
-        except FileNotFoundError:
+            handle = os.open(self.path, os.O_RDONLY)
+        except OSError:
             return False
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+            fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
             return True
         finally:
             os.close(handle)

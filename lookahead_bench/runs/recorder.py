@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -13,6 +14,19 @@ from torch import Tensor
 from lookahead_bench.runs import checkpoint
 from lookahead_bench.runs.store import RunDirectory
 from lookahead_bench.tasks.base import Scores
+
+
+HOLD = 200  # rows
+
+
+@dataclass
+class Held:
+    """Rows of several replicas that are not formatted yet; `values`: [metrics, R] each."""
+
+    heads: list[str]
+    values: list[Tensor]
+    whose: list[int] = field(default_factory=list)
+    names: list[str] = field(default_factory=list)
 
 
 class Recorder:
@@ -36,9 +50,14 @@ class Recorder:
         self.summary: list[dict[str, Any]] = [{"final": {}, "best": None} for _ in runs]
         self.weights = "fast"  # the kind that the best score is chosen among
         self._improved: dict[int, None] = {}
+        self._held = Held([], [])
 
     def row(self, position: dict[str, Any], metrics: Scores, replicas: list[int] | None = None) -> None:
         whose = range(len(self.runs)) if replicas is None else replicas
+        if len(self.runs) > 1 and position["split"] == "train":
+            self._hold(position, metrics, whose)
+            return
+        self._release()
         columns = {name: self._column(value) for name, value in metrics.items()}
         head = json.dumps(position)[:-1]
         for r in whose:
@@ -49,6 +68,29 @@ class Recorder:
                 self._score(r, position, {name: column[r] for name, column in columns.items()})
         if len(self.runs) == 1 and whose:
             self.on_row(position | {name: column[0] for name, column in columns.items()})
+
+    def _hold(self, position: dict[str, Any], metrics: Scores, whose: Sequence[int]) -> None:
+        """Keep a row of many replicas, to be formatted together with those that follow."""
+        held = self._held
+        if held.heads and (held.whose != list(whose) or held.names != list(metrics) or len(held.heads) >= HOLD):
+            self._release()
+            held = self._held
+        if not held.heads:
+            held.whose, held.names = list(whose), list(metrics)
+        held.heads.append(json.dumps(position)[:-1])
+        held.values.append(torch.stack([value.expand(len(self.runs)) for value in metrics.values()]))
+
+    def _release(self) -> None:
+        """Format the rows that are held: one template for all replicas, which differ in their numbers only."""
+        held, self._held = self._held, Held([], [])
+        if not held.heads:
+            return
+        numbers = torch.stack(held.values).cpu()  # [rows, metrics, R]
+        finite = bool(torch.isfinite(numbers).all())
+        tail = "".join(f', "{name}": {"%r" if finite else "%s"}' for name in held.names) + "}"
+        template = "\n".join(head.replace("%", "%%") + tail for head in held.heads)
+        for r, values in zip(held.whose, numbers.flatten(0, 1).t()[held.whose].tolist(), strict=True):
+            self.runs[r].append_line(template % tuple(values if finite else map(number, values)))
 
     def _column(self, value: Tensor) -> list[float]:
         return value.tolist() if value.dim() else [value.item()] * len(self.runs)
@@ -78,29 +120,27 @@ class Recorder:
         return found
 
     def best(self, replicas: list[int], weights: dict[str, Any]) -> None:
+        states = {}
         for r in replicas:
-            run = self.runs[r]
-            run.checkpoints.mkdir(exist_ok=True)
-            checkpoint.save(
-                run.checkpoints / "best.pt",
-                {"run_id": run.config.run_id, **self.summary[r]["best"], "task": part(weights, r, len(self.runs))},
-            )
+            head = {"run_id": self.runs[r].config.run_id, **self.summary[r]["best"]}
+            states[self.runs[r].checkpoints / "best.pt"] = head | {"task": part(weights, r, len(self.runs))}
+        checkpoint.save(states)
 
     def checkpoint(self, state: dict[str, Any]) -> None:
         """Save each replica's part of the state, as a run done alone would have it."""
+        self._release()
+        states = {}
         for r, run in enumerate(self.runs):
-            own = part(state, r, len(self.runs)) | {
-                "run_id": run.config.run_id,
-                "metrics_bytes": run.flush(),
-                "summary": self.summary[r],
-            }
-            checkpoint.save_generation(run.checkpoints, state["step"], own)
+            head = {"run_id": run.config.run_id, "metrics_bytes": run.flush(), "summary": self.summary[r]}
+            states[run.checkpoints] = part(state, r, len(self.runs)) | head
+        checkpoint.save_generation(states, state["step"])
 
     def diverged(self, replicas: list[int]) -> None:
         self.flush()
         self.on_diverged(replicas)
 
     def flush(self) -> None:
+        self._release()
         for run in self.runs:
             run.flush()
 

@@ -20,7 +20,7 @@ WORDS = {"nan": float("nan"), "inf": float("inf"), "-inf": float("-inf")}
 
 def status_of(directory: Path) -> str:
     """The truth about a run: `running` without a living owner is `interrupted`."""
-    status = (read_json(directory / "run.json") or {}).get("status", "failed")
+    status = (read_json(directory / "run.json") or {}).get("status", "running")
     if status == "running" and not Lock(directory / "run.lock").held_by_another():
         return "interrupted"
     return str(status)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ class RunResult:
     best           {metric, value, split, weights, step} of the headline score, or None
     record         the whole of run.json
     skipped        it had been finished before, and this is its stored result
+    signal         the signal that came too late to interrupt it, if one did
     """
 
     run_id: str
@@ -33,6 +34,7 @@ class RunResult:
     best: dict[str, Any] | None
     record: dict[str, Any]
     skipped: bool = False
+    signal: int | None = None
 
     @property
     def value(self) -> float:
@@ -61,24 +63,27 @@ def execute(config: Config) -> list[RunResult]:
     """Do the runs of a configuration, one a replica. Finished ones are returned as they are stored, without torch."""
     runs = [RunDirectory(one) for one in config.seeds()]
     todo = [one for one in runs if config["force"] or not one.finished()]
+    late = None
+    if todo:
+        prepare_data(config)
+
+        from lookahead_bench.runs.session import Session, by_checkpoint, rehearse
+
+        rehearse(config)
     try:
         for one in todo:
             one.acquire()
         todo = [one for one in todo if config["force"] or not one.finished()]  # somebody may have been faster
-        if todo:
-            prepare_data(config)
-            if config["force"]:
-                for one in todo:
-                    one.clear()
-
-            from lookahead_bench.runs.session import Session, by_checkpoint
-
-            for group in by_checkpoint(todo):
-                Session(config, group).run()
+        for one in todo if config["force"] else ():
+            one.clear()
+        for group in by_checkpoint(todo) if todo else ():
+            if late is not None:
+                raise InterruptedBySignal(group[0][0].config.run_id, late)
+            late = Session(config, group).run()
     finally:
         for one in runs:
             one.lock.release()
-    return [result(one, skipped=one not in todo) for one in runs]
+    return [replace(result(one), skipped=one not in todo, signal=late) for one in runs]
 
 
 def prepare_data(config: Config) -> None:
@@ -90,8 +95,8 @@ def prepare_data(config: Config) -> None:
         fetch.prepare(name, config["data_dir"], fetch.PATIENCE)
 
 
-def result(one: RunDirectory, *, skipped: bool) -> RunResult:
+def result(one: RunDirectory) -> RunResult:
     record = one.record()
     if record is None:
         raise RunError(f"{one.path}: run.json is missing or damaged; repeat the run with force=true")
-    return RunResult(one.config.run_id, one.path, record["status"], record["final"], record["best"], record, skipped)
+    return RunResult(one.config.run_id, one.path, record["status"], record["final"], record["best"], record)

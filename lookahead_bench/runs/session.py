@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import logging
 import os
 import signal
 import traceback
@@ -9,6 +11,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
+from torch.nn import Parameter
 from tqdm import tqdm
 
 from lookahead_bench import config as configuration
@@ -18,6 +21,7 @@ from lookahead_bench.config import Config
 from lookahead_bench.errors import ConfigError, DataError
 from lookahead_bench.oracle import Diverged, Oracle
 from lookahead_bench.runs import checkpoint, tracker
+from lookahead_bench.runs.files import write_all
 from lookahead_bench.runs.recorder import Recorder, join
 from lookahead_bench.runs.run import InterruptedBySignal
 from lookahead_bench.runs.signals import StopSignals
@@ -34,12 +38,34 @@ def by_checkpoint(runs: Sequence[RunDirectory]) -> list[list[Resumed]]:
     """Runs that can go on together: those at the same step, each with its newest sound checkpoint."""
     groups: dict[int, list[Resumed]] = {}
     for one in runs:
-        state = checkpoint.load_newest(one.checkpoints)
-        if state is None or state["run_id"] != one.config.run_id or not one.truncate(state["metrics_bytes"]):
-            state = None
+        sound = (s for s in checkpoint.newest_first(one.checkpoints) if s.get("run_id") == one.config.run_id)
+        state = next((s for s in sound if one.truncate(s["metrics_bytes"])), None)
+        if state is None:
             one.truncate(0)
         groups.setdefault(-1 if state is None else state["step"], []).append((one, state))
     return list(groups.values())
+
+
+def rehearse(config: Config) -> None:
+    """Refuse what only the classes themselves can tell, before any data is read and before anything is written.
+
+    Errors: ConfigError.
+    """
+    target = config["dataset"]["_target_"]
+    task = import_target("dataset._target_", target)
+    if not (isinstance(task, type) and issubclass(task, Task)):
+        raise ConfigError(f"dataset._target_={target}: is no lookahead_bench.tasks.base.Task")
+    node, players = config["optimizer"], config["dataset"]["players"]
+    projected = any(wrapper["_target_"].endswith(".Projected") for wrapper in node["wrappers"])
+    notices = logging.getLogger("lookahead_bench")
+    notices.disabled = True  # they come when the optimizer is built in earnest
+    try:
+        build_optimizer(
+            node, {player: [Parameter(torch.zeros(2, 2))] for player in players}, user_keys=config.user_keys,
+            constraint=(lambda parameters: None) if projected else None, order=[[player] for player in players],
+        )  # fmt: skip
+    finally:
+        notices.disabled = False
 
 
 class Session:
@@ -55,11 +81,14 @@ class Session:
             self.runs, config["dataset"]["metric"], config["dataset"]["direction"], on_diverged=self.diverged
         )
         self.settings: hardware.Settings | None = None
+        self.following = tracker.NoTracker()
 
-    def run(self) -> None:
-        """Train to the end. run.json is true at every instant; an exception leaves it `failed` or `interrupted`."""
-        for one in self.runs:
-            one.write_config()
+    def run(self) -> int | None:
+        """Train to the end. run.json is true at every instant; an exception leaves it `failed` or `interrupted`.
+
+        Returns the signal that came too late to interrupt it, if one did.
+        """
+        write_all([one.config_file() for one in self.runs])
         threads = torch.get_num_threads()
         with StopSignals() as signals:
             self.write_records()
@@ -73,15 +102,19 @@ class Session:
                 self.finish("failed", error=str(error))
                 raise
             except BaseException as error:
-                self.finish("failed", error=f"{type(error).__name__}: {error}", traceback=traceback.format_exc())
+                facts = {"error": f"{type(error).__name__}: {error}", "traceback": traceback.format_exc()}
+                with contextlib.suppress(OSError):  # a full disk must not hide what has happened
+                    self.finish("failed", **facts)
                 raise
             finally:
                 torch.set_num_threads(threads)
+                self.following.finish(self.statuses[0])
+        return signals.received
 
     def train(self, signals: StopSignals) -> None:
         self.trainer = trainer = self.build()
-        following = tracker.start(self.runs)
-        self.recorder.on_row = following.log
+        self.following = tracker.start(self.runs)
+        self.recorder.on_row = self.following.log
         trainer.stop_requested = lambda: signals.received is not None
         bar = tqdm(
             total=100, desc=self.runs[0].config.run_id, disable=None, leave=False,
@@ -98,12 +131,12 @@ class Session:
         trainer.on_step = show
         try:
             trainer.train()
+            self.finish("done")
         except Diverged:
+            self.finish("diverged")  # before its weights are saved: nobody may go on from them
             trainer.save()
         finally:
             bar.close()
-        self.finish("done")
-        following.finish(self.statuses[0])
 
     def build(self) -> Trainer:
         """Task, optimizer, oracle and trainer, at the start or where the checkpoints stand."""
@@ -167,10 +200,10 @@ class Session:
         for r in replicas:
             self.statuses[r] = "diverged"
         if len(self.runs) > 1:  # the others go on, perhaps for long
-            self.write_records()
+            self.write_records(replicas)
 
-    def write_records(self, **facts: Any) -> None:
-        """run.json of every run."""
+    def write_records(self, replicas: Sequence[int] | None = None, **facts: Any) -> None:
+        """run.json of every run, or of these replicas'."""
         trainer = self.trainer
         seconds = trainer.clock.seconds if trainer else {"train": 0.0, "eval": 0.0, "io": 0.0}
         shared = {
@@ -181,14 +214,17 @@ class Session:
             "command_line": hardware.command_line(),
             **facts,
         }
-        for r, (one, status) in enumerate(zip(self.runs, self.statuses, strict=True)):
+        files = []
+        for r in range(len(self.runs)) if replicas is None else replicas:
+            one, status = self.runs[r], self.statuses[r]
             counts = self.counts(trainer, r) if trainer else {}
             headline = {key: self.config["dataset"][key] for key in ("metric", "direction")}
             record = {"run_id": one.config.run_id, "status": status, **headline, **self.recorder.summary[r]}
             record |= counts | shared
             if len(self.runs) > 1:
                 record["replicas"] = len(self.runs)
-            one.write_record(record)
+            files.append(one.record_file(record))
+        write_all(files)
 
     def counts(self, trainer: Trainer, r: int) -> dict[str, Any]:
         """Steps, oracle calls and samples of replica r, and the rate of the whole program."""

@@ -27,7 +27,7 @@ class StopSignals:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         for number, handler in self._previous.items():
-            signal.signal(number, handler)  # type: ignore[arg-type]  # what signal.signal itself returned
+            signal.signal(number, handler or signal.SIG_DFL)  # type: ignore[arg-type]  # what signal.signal returned
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         if self.received is not None:

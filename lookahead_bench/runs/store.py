@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,8 @@ from typing import Any
 import yaml
 
 from lookahead_bench.config import Config
-from lookahead_bench.runs.files import atomic, read_json, write_json
+from lookahead_bench.errors import RunError
+from lookahead_bench.runs.files import json_bytes, read_json
 from lookahead_bench.runs.lock import Lock
 
 FINISHED = ("done", "diverged")
@@ -37,9 +39,14 @@ class RunDirectory:
         return record is not None and record.get("status") in FINISHED
 
     def acquire(self) -> None:
-        """Become the owner; raises RunError if another process is."""
-        self.path.mkdir(parents=True, exist_ok=True)
-        self.lock.acquire()
+        """Become the owner; raises RunError if another process is, or where nothing can be written."""
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            self.lock.acquire()
+        except OSError as error:
+            raise RunError(f"results_dir={self.config['results_dir']}: cannot be written: {error}") from None
+        for abandoned in self.path.rglob(".*.part"):  # of a life that was killed while it wrote
+            abandoned.unlink()
 
     def clear(self) -> None:
         """Forget an earlier life of this run (`force=true`); the caller owns it."""
@@ -48,16 +55,16 @@ class RunDirectory:
                 continue
             shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
 
-    def write_config(self) -> None:
-        """config.yaml: what is part of the run's identity, and what is not."""
-        with atomic(self.path / "config.yaml") as file:
-            head = f"# {self.config.run_id}: the run's identity is the hash of `scientific`\n"
-            body = {"scientific": self.config.scientific, "execution": self.config.execution}
-            text = yaml.dump(body, Dumper=getattr(yaml, "CSafeDumper", yaml.SafeDumper), sort_keys=False)
-            file.write((head + text).encode())
+    def config_file(self) -> tuple[Path, bytes]:
+        """config.yaml and what belongs into it: what is part of the run's identity, and what is not."""
+        head = f"# {self.config.run_id}: the run's identity is the hash of `scientific`\n"
+        body = {"scientific": self.config.scientific, "execution": self.config.execution}
+        text = yaml.dump(body, Dumper=getattr(yaml, "CSafeDumper", yaml.SafeDumper), sort_keys=False)
+        return self.path / "config.yaml", (head + text).encode()
 
-    def write_record(self, record: dict[str, Any]) -> None:
-        write_json(self.path / "run.json", record)
+    def record_file(self, record: dict[str, Any]) -> tuple[Path, bytes]:
+        """run.json and what belongs into it."""
+        return self.path / "run.json", json_bytes(record)
 
     # ------------------------------------------------------------------------------------------------ metrics.jsonl
 
@@ -66,11 +73,18 @@ class RunDirectory:
         self._lines.append(row)
 
     def flush(self) -> int:
-        """Write the rows so far; returns the file's length in bytes, which a checkpoint remembers."""
-        with self.metrics_path.open("ab") as file:
-            if self._lines:
-                file.write(("\n".join(self._lines) + "\n").encode())
-                self._lines.clear()
+        """Write the rows so far, all or none; returns the file's length in bytes, which a checkpoint remembers."""
+        data = "".join(f"{line}\n" for line in self._lines).encode()
+        with self.metrics_path.open("ab", buffering=0) as file:
+            start = file.tell()
+            try:
+                while data:
+                    data = data[file.write(data) :]
+                os.fsync(file.fileno())
+            except OSError:
+                file.truncate(start)
+                raise
+            self._lines.clear()
             return file.tell()
 
     def truncate(self, length: int) -> bool:
