@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+import math
 import os
 import sys
 import warnings
@@ -108,7 +109,8 @@ def experiment(argv: list[str]) -> int:
         wrong_arguments(f"{words[0]}: no such command{hint}, and settings are key=value")
     for option in ("config_path", "config_name", "experimental_rerun"):
         if getattr(args, option):
-            wrong_arguments(f"--{option.replace('_', '-')}: is not taken here; --config-dir adds a directory of YAML files")
+            name = option.replace("_", "-")
+            wrong_arguments(f"--{name}: is not taken here; --config-dir adds a directory of YAML files")
     if args.config_dir:
         args.overrides.append(f"hydra.searchpath=[file://{os.path.abspath(args.config_dir)}]")
     if args.cfg or args.info or args.shell_completion or args.hydra_help:
@@ -185,7 +187,7 @@ def finish(settings: Any, *, table: bool) -> Any:
             f"{sum(r.skipped for r in results)} had been there; e.g. {line(results[0])}",
             flush=True,
         )
-    return 0
+    return results[0]
 
 
 def sweep(overrides: list[str]) -> int:
@@ -194,7 +196,6 @@ def sweep(overrides: list[str]) -> int:
 
     from lookahead_bench import config
     from lookahead_bench.compose import PRIMARY, hydra_main, jobs
-    from lookahead_bench.errors import ConfigError, DataError, RunError
 
     try:
         planned = jobs(overrides)
@@ -208,13 +209,6 @@ def sweep(overrides: list[str]) -> int:
         hydra.multirun(config_name=PRIMARY, task_function=job, overrides=overrides, with_log_configuration=False)
     except HydraException as error:
         raise config.translate(error, overrides) from None
-    except KeyboardInterrupt:
-        raise
-    except Exception as error:
-        if planned is None:
-            raise
-        if not isinstance(error, ConfigError | DataError | RunError):  # those were told by their jobs
-            print(f"lookahead-bench: {type(error).__name__}: {' '.join(str(error).split())}", file=sys.stderr)
     return 0 if planned is None else sweep_status(planned)
 
 
@@ -252,6 +246,7 @@ def job(composed: Any) -> float:
     from hydra.core.hydra_config import HydraConfig
 
     from lookahead_bench import config
+    from lookahead_bench.errors import ConfigError, DataError, RunError
     from lookahead_bench.runs.run import InterruptedBySignal
 
     logging.getLogger("lookahead_bench").setLevel(logging.INFO)
@@ -259,9 +254,11 @@ def job(composed: Any) -> float:
     settings = config.load([*(o for o in asked.hydra if o.startswith("hydra.searchpath=")), *asked.task])
     try:
         result = finish(settings, table=False)
-    except Exception as error:
+    except (ConfigError, DataError, RunError) as error:
+        if HydraConfig.get().runtime.choices["hydra/sweeper"] != "basic":
+            raise  # a sweeper that optimises must know
         print(f"lookahead-bench: {error}", file=sys.stderr, flush=True)
-        raise
+        return math.nan  # the others go on; the sweep counts this one as failed
     if result.signal is not None:  # it was meant for the sweep as well
         raise InterruptedBySignal(result.run_id, result.signal)
     return float(result.value)
@@ -307,7 +304,7 @@ def data_directory() -> str:
 def list_command(argv: list[str]) -> int:
     from lookahead_bench.listing import overview, page
 
-    names, _ = keys_and_names("list", "Show what there is, or one optimizer or dataset in full.", argv, {}, "[NAME ...]")
+    names, _ = keys_and_names("list", "Show what there is, or some of it in full.", argv, {}, "[NAME ...]")
     print("\n\n".join(map(page, names)) if names else overview())
     return 0
 
@@ -365,11 +362,26 @@ def bench_command(argv: list[str]) -> int:
     return 0
 
 
+def figures_command(argv: list[str]) -> int:
+    from lookahead_bench.report.figures import draw, figures
+
+    names, values = keys_and_names(
+        "figures",
+        f"Run what is missing of a figure's study and draw it under <results_dir>/figures/: {', '.join(figures())}.",
+        argv,
+        {"results_dir": "results", "data_dir": data_directory()},
+        "[NAME ...]",
+    )
+    draw(names, values)
+    return 0
+
+
 COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "list": list_command,
     "data": data_command,
     "status": status_command,
     "report": report_command,
+    "figures": figures_command,
     "sync": sync_command,
     "bench": bench_command,
 }

@@ -93,6 +93,8 @@ class Loader(ConfigLoaderImpl):
     def load_configuration(
         self, config_name: str | None, overrides: list[str], *args: Any, **kwargs: Any
     ) -> DictConfig:
+        if config_name is None:  # Hydra's own, for --hydra-help
+            return super().load_configuration(config_name, overrides, *args, **kwargs)
         parsed = OverridesParser.create().parse_overrides(overrides)
         for override in parsed:
             check_override(override)

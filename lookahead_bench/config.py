@@ -266,11 +266,12 @@ def check_optimizer(
             raise unknown_key(f"optimizer.{key}", show(value), OmegaConf.create({"optimizer": default}))
     require(rules.name, "optimizer.name", node.get("name"))
     if not isinstance(node.get("wrappers"), list):
-        raise ConfigError(f"optimizer.wrappers={show(node.get('wrappers'))}: must be a list, innermost first; [] for none")
+        wrong = show(node.get("wrappers"))
+        raise ConfigError(f"optimizer.wrappers={wrong}: must be a list, innermost first; [] for none")
     for part, inner in [("base", node.get("base")), *((f"wrappers[{i}]", w) for i, w in enumerate(node["wrappers"]))]:
         if not isinstance(inner, dict) or "_target_" not in inner:
             raise ConfigError(
-                f"optimizer.{part}={show(inner)}: must be a mapping with a _target_, as in {{_target_: torch.optim.SGD}}"
+                f"optimizer.{part}={show(inner)}: must be a mapping with a _target_, as {{_target_: torch.optim.SGD}}"
             )
     for key, rule in rules.OPTIMIZER.items():
         if key not in node:

@@ -193,7 +193,7 @@ class Trainer:
 
     def step_losses(self) -> Scores:
         """The losses of this step's first evaluation: `loss` is the first player's."""
-        losses = self.oracle.losses
+        losses = {player: self.oracle.losses[player] for player in self.task.players if player in self.oracle.losses}
         named: Scores = {} if len(losses) < 2 else {f"loss_{player}": loss for player, loss in losses.items()}
         return {"loss": next(iter(losses.values())), **named}
 

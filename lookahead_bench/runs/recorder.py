@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from lookahead_bench.runs import checkpoint
+from lookahead_bench.runs.files import MANY
 from lookahead_bench.runs.store import RunDirectory
 from lookahead_bench.tasks.base import Scores
 
@@ -131,7 +132,8 @@ class Recorder:
         self._release()
         states = {}
         for r, run in enumerate(self.runs):
-            head = {"run_id": run.config.run_id, "metrics_bytes": run.flush(), "summary": self.summary[r]}
+            written = run.flush(sync=len(self.runs) <= MANY)
+            head = {"run_id": run.config.run_id, "metrics_bytes": written, "summary": self.summary[r]}
             states[run.checkpoints] = part(state, r, len(self.runs)) | head
         checkpoint.save_generation(states, state["step"])
 
@@ -142,7 +144,7 @@ class Recorder:
     def flush(self) -> None:
         self._release()
         for run in self.runs:
-            run.flush()
+            run.flush(sync=len(self.runs) <= MANY)
 
 
 def number(value: float) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -50,8 +50,8 @@ def run_columns(directory: Path) -> dict[str, Any]:
     return columns | {key: value for key, value in flat(config) if key not in NAMED}
 
 
-def load_results(results_dir: Path | str = "results") -> pd.DataFrame:
-    """All runs below `results_dir`: one line for each row of each metrics.jsonl.
+def load_results(results_dir: Path | str = "results", only: Container[str] | None = None) -> pd.DataFrame:
+    """All runs below `results_dir`, or those named in `only`: one line for each row of each metrics.jsonl.
 
     Columns: run_id, status, dataset, optimizer, model, schedule (names), the scientific configuration (`seed`, `scale`,
     `optimizer.lr`, `dataset.rho`, ...), and those of the rows (step, oracle_calls, samples, epoch, seconds, split,
@@ -59,6 +59,8 @@ def load_results(results_dir: Path | str = "results") -> pd.DataFrame:
     """
     frames = []
     for directory in run_directories(results_dir):
+        if only is not None and directory.name not in only:
+            continue
         columns = run_columns(directory)
         metrics = directory / "metrics.jsonl"
         rows = read_frame(metrics) if metrics.exists() and metrics.stat().st_size else pd.DataFrame([{}])

@@ -214,10 +214,11 @@ class Session:
             "command_line": hardware.command_line(),
             **facts,
         }
+        rate = self.samples_per_s(trainer) if trainer else None
         files = []
         for r in range(len(self.runs)) if replicas is None else replicas:
             one, status = self.runs[r], self.statuses[r]
-            counts = self.counts(trainer, r) if trainer else {}
+            counts = self.counts(trainer, r) | {"samples_per_s": rate} if trainer else {}
             headline = {key: self.config["dataset"][key] for key in ("metric", "direction")}
             record = {"run_id": one.config.run_id, "status": status, **headline, **self.recorder.summary[r]}
             record |= counts | shared
@@ -227,14 +228,15 @@ class Session:
         write_all(files)
 
     def counts(self, trainer: Trainer, r: int) -> dict[str, Any]:
-        """Steps, oracle calls and samples of replica r, and the rate of the whole program."""
+        """Steps, oracle calls, samples and epochs of replica r."""
         position = trainer.stopped.get(r) or trainer.position("", "")
-        seconds = trainer.clock.seconds["train"]
-        samples = sum(trainer.stopped.get(i, position)["samples"] for i in range(len(self.runs)))
-        return {
-            **{name: position[name] for name in ("step", "oracle_calls", "samples", "epoch")},
-            "samples_per_s": round(samples / seconds, 1) if seconds else None,
-        }
+        return {name: position[name] for name in ("step", "oracle_calls", "samples", "epoch")}
+
+    def samples_per_s(self, trainer: Trainer) -> float | None:
+        """The rate of the whole program, over all replicas."""
+        position, seconds = trainer.position("", ""), trainer.clock.seconds["train"]
+        samples = sum(trainer.stopped.get(r, position)["samples"] for r in range(len(self.runs)))
+        return round(samples / seconds, 1) if seconds else None
 
 
 def own_part(state: dict[str, Any]) -> dict[str, Any]:

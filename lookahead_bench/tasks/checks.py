@@ -134,3 +134,9 @@ def leaves_set(node: Node, point: Sequence[float]) -> str:
     ):
         return f"the box {box} (dataset.box)"
     return ""
+
+
+def finite_sum(node: Node) -> None:
+    at_least(node, "n", 2, integer=True)
+    if node["n"] % 2:
+        refuse("n", node["n"], "must be even: half of the curvatures lie above the mean, half below")

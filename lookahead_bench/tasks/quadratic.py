@@ -10,7 +10,7 @@ from torch import Tensor
 
 from lookahead_bench.tasks.base import Batch, Scores
 from lookahead_bench.tasks.closed_form import ClosedForm
-from lookahead_bench.tasks.noise import Stream, normal
+from lookahead_bench.tasks.noise import Stream, normal, rng
 
 
 class Quadratic(ClosedForm):
@@ -69,3 +69,37 @@ class NoisyQuadratic(ClosedForm):
     def scores(self) -> Scores:
         z = self.point[0]
         return {"expected_loss": ((self.curvature * z * z).sum(-1) + z.shape[-1]) / 2}
+
+
+class FiniteSum(ClosedForm):
+    """f_i(x) = 1/2 a_i x^2 of one number; half of the a_i are mean + deviation, half mean - deviation.
+
+    Every epoch goes through all n in an order of its own (by the seed), one index a batch. mean, deviation: any
+    numbers; n >= 2, even; start. With mean = 0 the loss is flat, and what moves x is the implicit regularisation of
+    sampling without replacement alone: one epoch of SGD multiplies x by (1 - lr^2 deviation^2)^(n/2).
+    Source: our toy for the claim of Pushkin, Barba 2021 (arXiv 2110.14254); the effect: Smith et al. 2021.
+    """
+
+    def __init__(
+        self, *, n: int, mean: float, deviation: float, start: float, seeds: Sequence[int], dtype: torch.dtype,
+        device: torch.device | str,
+    ) -> None:  # fmt: skip
+        super().__init__(
+            ["model"], np.full((1, 1), float(start)), np.zeros((1, 1)), seeds=seeds, dtype=dtype, device=device
+        )
+        self.n, self.mean = n, mean
+        self.values = np.where(np.arange(n) % 2, mean + deviation, mean - deviation)
+        self._curvatures = self.tensor(np.zeros((self.replicas, 1, n)))
+        self._epoch = -1
+
+    def batch(self, draw: int) -> Batch:
+        super().batch(draw)
+        epoch, position = divmod(draw, self.n)
+        if epoch != self._epoch:
+            orders = [rng(seed, "order", epoch).permutation(self.values) for seed in self.seeds]
+            self._curvatures, self._epoch = self.tensor(np.stack(orders)[:, None]), epoch
+        return self._curvatures[..., position : position + 1]
+
+    def formulas(self, z: Tensor, batch: Batch) -> tuple[Tensor, Sequence[Tensor]]:
+        gradient = (self.mean if batch is None else batch) * z
+        return gradient, ((gradient * z).sum(-1) / 2).unbind(0)

@@ -1,0 +1,80 @@
+"""`lookahead-bench figures`: run what is missing of a study, then draw it from the stored results alone.
+
+A figure NAME is a module `lookahead_bench/report/theory/NAME.py` with `draw(frame) -> Figure`; its study is every
+`conf/experiment/theory/NAME/*.yaml`. Nothing else lists them.
+"""
+
+from __future__ import annotations
+
+import importlib
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from lookahead_bench import config as configuration
+from lookahead_bench.compose import jobs, options
+from lookahead_bench.config import Config, nearest
+from lookahead_bench.errors import ConfigError
+from lookahead_bench.report.console import console
+
+GROUP = "theory"
+
+
+def figures() -> dict[str, list[str]]:
+    """Each figure's name and the experiments of its study."""
+    found: dict[str, list[str]] = {}
+    for experiment in options("experiment"):
+        group, _, rest = experiment.partition("/")
+        if group == GROUP:
+            found.setdefault(rest.split("/")[0], []).append(experiment)
+    return found
+
+
+def planned(experiment: str, values: Mapping[str, str]) -> list[Config]:
+    """The checked configurations of one experiment's jobs."""
+    jobs_of = jobs([f"experiment={experiment}"])
+    assert jobs_of is not None
+    common = ["tracker=none", "gpu=cpu", *(f"{key}={value}" for key, value in values.items())]
+    return [configuration.load([*job, *common]) for job in jobs_of]
+
+
+def draw(names: Sequence[str], values: Mapping[str, str]) -> None:
+    """Write <results_dir>/figures/NAME.pdf and .png for the named figures, or for all.
+
+    Errors: ConfigError for a name that is none.
+    """
+    known = figures()
+    names = [name.removeprefix(f"{GROUP}/") for name in names] or list(known)
+    for name in names:
+        if name not in known:
+            raise ConfigError(f"figures {name}: no such figure{nearest(name, known)} (figures: {', '.join(known)})")
+    directory = Path(values["results_dir"]) / "figures"
+    directory.mkdir(parents=True, exist_ok=True)
+    for name in names:
+        start = time.perf_counter()
+        study = [(experiment, config) for experiment in known[name] for config in planned(experiment, values)]
+        done = run_missing([config for _, config in study])
+        paths = draw_one(name, study, values["results_dir"], directory)
+        console().print(f"{paths[1]}  ({done} runs done now, {time.perf_counter() - start:.1f} s)", soft_wrap=True)
+
+
+def run_missing(study: Sequence[Config]) -> int:
+    """Do what is not done yet; returns how many runs that were."""
+    from lookahead_bench.runs.run import execute
+
+    return sum(not result.skipped for config in study for result in execute(config))
+
+
+def draw_one(name: str, study: Sequence[tuple[str, Config]], results_dir: str, directory: Path) -> list[Path]:
+    """Draw one figure from the rows of its study's runs; the column `part` names the experiment's file."""
+    import matplotlib.pyplot as plt
+
+    from lookahead_bench.report import plotting
+    from lookahead_bench.runs.results import load_results
+
+    part = {one.run_id: experiment.split("/")[-1] for experiment, config in study for one in config.seeds()}
+    frame = load_results(results_dir, only=part)
+    frame.insert(1, "part", frame["run_id"].map(part))
+    module = importlib.import_module(f"lookahead_bench.report.{GROUP}.{name}")
+    with plt.rc_context(plotting.STYLE):
+        return plotting.save(module.draw(frame), directory / name)

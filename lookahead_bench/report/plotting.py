@@ -1,0 +1,144 @@
+"""How figures for papers look: one column wide, colour-blind safe, vector, the legend beside the data."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import matplotlib
+
+matplotlib.use("Agg")
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+WIDTH = 3.3  # inches, a column of a two-column paper
+STYLE: dict[str, Any] = {
+    "font.size": 7, "axes.labelsize": 7, "axes.titlesize": 7, "xtick.labelsize": 6, "ytick.labelsize": 6,
+    "legend.fontsize": 6, "axes.linewidth": 0.6, "xtick.major.width": 0.6, "ytick.major.width": 0.6,
+    "lines.linewidth": 1.0, "lines.markersize": 3.2, "axes.spines.top": False, "axes.spines.right": False,
+    "legend.frameon": False, "legend.handlelength": 2.2, "legend.columnspacing": 1.2, "legend.labelspacing": 0.3,
+    "pdf.fonttype": 42, "ps.fonttype": 42, "savefig.dpi": 300, "figure.constrained_layout.use": True,
+    "axes.formatter.use_mathtext": True, "mathtext.fontset": "dejavusans",
+}  # fmt: skip
+
+
+class Look(NamedTuple):
+    """One method's colour (Okabe and Ito), marker and line, the same in every figure."""
+
+    label: str
+    colour: str
+    marker: str
+    line: Any
+
+
+LOOKS = {
+    "sgd": Look("SGD", "#000000", "o", "-"),
+    "gda": Look("GDA", "#000000", "o", "-"),
+    "alt_gda": Look("alternating GDA", "#56B4E9", "h", (0, (1, 1))),
+    "adam": Look("Adam", "#CC79A7", "P", (0, (3, 1, 1, 1, 1, 1))),
+    "extragradient": Look("EG", "#0072B2", "s", "--"),
+    "past_extragradient": Look("past EG", "#D55E00", "^", "-."),
+    "eg_plus": Look("EG+", "#56B4E9", "D", (0, (5, 1, 1, 1))),
+    "extra_adam": Look("ExtraAdam", "#E69F00", "X", (0, (5, 1))),
+    "rapp": Look("RAPP", "#D55E00", "^", "-."),
+    "app": Look("APP", "#E69F00", "X", ":"),
+    "la_gda": Look("LA-GDA", "#009E73", "v", "-"),
+    "la_gda_2": Look("LA-GDA", "#009E73", "<", ":"),
+    "la_eg": Look("LA-EG", "#CC79A7", "P", (0, (3, 1, 1, 1, 1, 1))),
+    "la_eg_plus": Look("LA-EG+", "#CC79A7", "P", (0, (3, 1, 1, 1, 1, 1))),
+    "lookahead": Look("Lookahead", "#D55E00", "^", "--"),
+    "multilayer": Look("Multilayer", "#0072B2", "s", "-."),
+    "averaging": Look("averaged SGD", "#009E73", "v", (0, (5, 1))),
+    "radam": Look("RAdam", "#D55E00", "^", "--"),
+}
+
+
+def axes(columns: int = 1, rows: int = 1, *, height: float = 2.0, width: float = WIDTH, **kwargs: Any) -> tuple[
+    Figure, list[Axes]
+]:  # fmt: skip
+    """A figure of columns x rows panels, and the panels in reading order."""
+    figure, grid = plt.subplots(rows, columns, figsize=(width, height), squeeze=False, **kwargs)
+    return figure, list(grid.flat)
+
+
+def points(ax: Axes, x: Any, y: Any, look: Look, *, error: Any = None, label: str | None = None) -> None:
+    """Measured values: markers, hollow so that a line through them shows."""
+    ax.errorbar(
+        x, y, yerr=error, fmt=look.marker, color=look.colour, markerfacecolor="white", markeredgewidth=0.8,
+        elinewidth=0.6, capsize=0, label=label, zorder=3,
+    )  # fmt: skip
+
+
+def line(ax: Axes, x: Any, y: Any, look: Look, *, label: str | None = None) -> None:
+    """A closed form."""
+    ax.plot(x, y, color=look.colour, linestyle=look.line, label=label, zorder=2)
+
+
+def curve(
+    ax: Axes, frame: pd.DataFrame, value: str, look: Look, *, x: str = "oracle_calls", markers: int = 7,
+    band: bool = True, label: str | None = None,
+) -> None:  # fmt: skip
+    """The mean over seeds against oracle calls with a few markers, and the band between the extreme seeds."""
+    spread = frame.groupby(x)[value].agg(["mean", "min", "max"])
+    each = max(1, len(spread) // markers)
+    ax.plot(
+        spread.index, spread["mean"], color=look.colour, linestyle=look.line, marker=look.marker, markevery=each,
+        markerfacecolor="white", markeredgewidth=0.8, label=label or look.label, zorder=3,
+    )  # fmt: skip
+    if band and frame["run_id"].nunique() > 1:
+        ax.fill_between(spread.index, spread["min"], spread["max"], color=look.colour, alpha=0.15, linewidth=0)
+
+
+def legend(figure: Figure, panels: Sequence[Axes], columns: int, handles: Sequence[Any] = ()) -> None:
+    """One legend for all panels, above them; the same label once."""
+    entries: dict[str, Any] = {}
+    for ax in panels:
+        for handle, label in zip(*ax.get_legend_handles_labels(), strict=True):
+            entries.setdefault(label, handle)
+    for handle in handles:
+        entries.setdefault(handle.get_label(), handle)
+    figure.legend(entries.values(), entries.keys(), loc="outside upper center", ncols=columns)
+
+
+def train(frame: pd.DataFrame) -> pd.DataFrame:
+    """The fast weights before the first step and after every one that has a row."""
+    return frame[(frame["weights"] == "fast") & ((frame["split"] == "train") | (frame["step"] == 0))]
+
+
+def final(frame: pd.DataFrame, weights: str = "fast") -> pd.DataFrame:
+    """The evaluation at the end of every run."""
+    scored = frame[(frame["split"] == "test") & (frame["weights"] == weights)]
+    return scored.loc[scored.groupby("run_id")["step"].idxmax()]
+
+
+def panel_title(ax: Axes, text: str) -> None:
+    ax.set_title(text, loc="left", pad=3)
+
+
+def log_ticks(ax: Axes, axis: str = "y", count: int = 5) -> None:
+    """At most `count` labelled powers of ten."""
+    getattr(ax, f"{axis}axis").set_major_locator(matplotlib.ticker.LogLocator(numticks=count))
+    getattr(ax, f"{axis}axis").set_minor_locator(matplotlib.ticker.NullLocator())
+
+
+def save(figure: Figure, stem: Path) -> list[Path]:
+    """STEM.pdf and STEM.png; nothing in them depends on the day."""
+    paths = [stem.with_name(stem.name + suffix) for suffix in (".pdf", ".png")]
+    figure.savefig(paths[0], metadata={"CreationDate": None})
+    figure.savefig(paths[1], metadata={"Software": None})
+    plt.close(figure)
+    return paths
+
+
+def recurrence(values: Any, order: int) -> float:
+    """The largest root of the linear recurrence of this order that a sequence of numbers obeys: its asymptotic factor."""
+    values = np.asarray(values, dtype=float)
+    known = np.stack([values[i : len(values) - order + i] for i in range(order)], axis=1)
+    scale = np.abs(values[order:])[:, None] + 1e-300  # every equation counts alike while the sequence decays
+    solution, *_ = np.linalg.lstsq(known / scale, values[order:] / scale[:, 0], rcond=None)
+    return float(np.abs(np.roots([1.0, *-solution[::-1]])).max())

@@ -1,0 +1,82 @@
+"""kill -9 at any moment, and the same command again, equals no interruption: rows, scores, weights, states."""
+
+from __future__ import annotations
+
+import random
+import time
+from pathlib import Path
+
+import pytest
+from tiny_runs import DIGITS, assert_same_run, rows, start, steps_saved, wait_for
+
+from lookahead_bench import config, run
+from lookahead_bench.compose import options
+from lookahead_bench.data import fetch
+from lookahead_bench.runs.results import status_of
+
+TOYS = [name for name in options("dataset") if config.load([f"dataset={name}"])["model"] is None]
+REAL = [name for name in options("dataset") if name in fetch.SOURCES]
+
+
+def killed_and_resumed(overrides: list[str], path: Path, kills: int = 2) -> None:
+    """Compare a run that is killed `kills` times with one that is not."""
+    chance = random.Random(" ".join(overrides))
+    whole = run([*overrides, f"results_dir={path}/whole"])
+    last = int(whole.record["step"])
+    killed = [*overrides, f"results_dir={path}/killed"]
+    for moment in sorted(chance.randrange(last) for _ in range(kills)):
+        process = start(killed, path / "output")
+        wait_for(lambda moment=moment, process=process: steps_saved(path / "killed") > moment or process.exitcode is not None)
+        time.sleep(chance.uniform(0.0, 0.02))  # into the next step, or into the writing of a checkpoint
+        process.kill()
+        process.join()
+        assert process.exitcode in (-9, 0), (path / "output").read_text()
+    assert status_of(path / "killed" / "runs" / whole.run_id) in ("interrupted", "done")
+    resumed = run(killed)
+    assert_same_run(whole, resumed)
+    assert not list(resumed.path.rglob(".*.part"))
+
+
+@pytest.mark.parametrize("optimizer", options("optimizer"))
+def test_every_optimizer_on_digits(optimizer: str, tmp_path: Path) -> None:
+    killed_and_resumed([f"optimizer={optimizer}", *DIGITS], tmp_path)
+
+
+@pytest.mark.parametrize("dataset", TOYS)
+def test_every_toy_task(dataset: str, tmp_path: Path) -> None:
+    killed_and_resumed([f"dataset={dataset}", "optimizer=la_eg", "max_steps=30", "tracker=none"], tmp_path, kills=1)
+
+
+@pytest.mark.parametrize(
+    "extra",
+    [
+        ["optimizer=la_eg", "resample=call", "schedule=cosine", "schedule.warmup=0.2"],
+        ["optimizer=multilayer", "optimizer.k=[2,3]", "clip_norm=0.5", "schedule=step"],
+        ["optimizer=rapp", "max_steps=null", "max_oracle_calls=80", "schedule=linear"],
+        ["optimizer=ema", "max_steps=null", "epochs=2", "precision=bfloat16"],
+    ],
+    ids=lambda extra: extra[0],
+)
+def test_schedules_budgets_and_resampling(extra: list[str], tmp_path: Path) -> None:
+    killed_and_resumed([*DIGITS, *extra], tmp_path, kills=1)
+
+
+def test_killed_before_the_first_checkpoint(tmp_path: Path) -> None:
+    killed = ["optimizer=lookahead", *DIGITS, f"results_dir={tmp_path}/killed"]
+    process = start(killed, tmp_path / "output", LOOKAHEAD_BENCH_CHECKPOINT_SECONDS="1000")
+    wait_for(lambda: list((tmp_path / "killed").glob("runs/*/run.json")))
+    process.kill()
+    process.join()
+    assert_same_run(run(["optimizer=lookahead", *DIGITS, f"results_dir={tmp_path}/whole"]), run(killed))
+
+
+def test_killed_between_the_last_step_and_the_end(tmp_path: Path) -> None:
+    """run.json is lost: the last scores are computed anew, and stand in the file once."""
+    overrides = ["optimizer=lookahead", *DIGITS, f"results_dir={tmp_path}"]
+    first = run(overrides)
+    before = rows(first.path)
+    (first.path / "run.json").unlink()
+    again = run(overrides)
+    assert not again.skipped
+    assert (again.final, again.best) == (first.final, first.best)
+    assert [row["step"] for row in rows(again.path)] == [row["step"] for row in before]

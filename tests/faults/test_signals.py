@@ -1,0 +1,88 @@
+"""A signal ends a run in good order, with its state saved; a second one ends it at once."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from pathlib import Path
+
+import pytest
+from tiny_runs import DIGITS, assert_same_run, rows, start, steps_saved, wait_for
+
+from lookahead_bench import run
+from lookahead_bench.cli import command
+from lookahead_bench.runs.files import read_json
+
+RUN = ["optimizer=multilayer", *DIGITS]
+SLEEPS = ["optimizer=sgd", "optimizer.base._target_=fault_optimizers.Sleeps", *DIGITS]
+
+
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGINT", "SIGUSR1", "SIGUSR2"])
+def test_a_signal_interrupts_and_the_same_command_resumes(name: str, tmp_path: Path) -> None:
+    number = int(getattr(signal, name))
+    overrides = [*RUN, f"results_dir={tmp_path}/stopped"]
+    process = start(overrides, tmp_path / "output")
+    wait_for(lambda: steps_saved(tmp_path / "stopped") > 3)
+    os.kill(process.pid, number)
+    process.join(30)
+    assert process.exitcode == 128 + number
+    lines = (tmp_path / "output").read_text().splitlines()
+    assert len(lines) == 1
+    assert name in lines[0]
+    (record,) = (tmp_path / "stopped").glob("runs/*/run.json")
+    assert read_json(record)["status"] == "interrupted"  # type: ignore[index]
+    assert_same_run(run([*RUN, f"results_dir={tmp_path}/whole"]), run(overrides))
+
+
+def test_a_second_signal_ends_it_at_once(tmp_path: Path) -> None:
+    process = start([*SLEEPS, f"results_dir={tmp_path}"], tmp_path / "output")
+    wait_for(lambda: steps_saved(tmp_path) == 4)  # it sleeps for a minute now
+    for number in (signal.SIGINT, signal.SIGTERM):
+        assert process.exitcode is None
+        os.kill(process.pid, number)
+        time.sleep(0.3)
+    process.join(10)
+    assert process.exitcode == 128 + signal.SIGTERM
+
+
+def test_a_signal_before_the_first_step_leaves_no_double_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from lookahead_bench.trainer import Trainer
+
+    overrides = [*RUN, f"results_dir={tmp_path}/stopped"]
+    scores = Trainer.evaluate
+
+    def and_a_signal(self: Trainer, **kwargs: bool) -> None:
+        scores(self, **kwargs)
+        os.kill(os.getpid(), signal.SIGUSR1)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Trainer, "evaluate", and_a_signal)
+        assert command(overrides) == 128 + signal.SIGUSR1
+    resumed = run(overrides)
+    assert [row["step"] for row in rows(resumed.path)].count(0) == 4  # val and test, fast and slow
+    assert_same_run(run([*RUN, f"results_dir={tmp_path}/whole"]), resumed)
+
+
+def test_a_signal_in_the_last_evaluation_ends_the_sweep_after_a_run_that_is_done(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from lookahead_bench.trainer import Trainer
+
+    scores = Trainer.evaluate
+
+    def and_a_signal(self: Trainer, **kwargs: bool) -> None:
+        scores(self, **kwargs)
+        if self.step == 30:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr(Trainer, "evaluate", and_a_signal)
+    assert command(["-m", "seed=1,2", *RUN, f"results_dir={tmp_path}"]) == 128 + signal.SIGTERM
+    (record,) = tmp_path.glob("runs/*/run.json")
+    assert read_json(record)["status"] == "done"  # type: ignore[index]
+
+
+def test_the_handlers_are_put_back(tmp_path: Path) -> None:
+    before = [signal.getsignal(n) for n in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGUSR2)]
+    run([*RUN, "max_steps=1", f"results_dir={tmp_path}"])
+    assert [signal.getsignal(n) for n in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGUSR2)] == before

@@ -1,0 +1,98 @@
+"""Runs that take a fraction of a second, what they leave behind, and processes that can be killed in the middle of one."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from lookahead_bench.runs.checkpoint import generations, load_newest
+from lookahead_bench.runs.run import RunResult
+
+DIGITS = ["model.hidden=[8]", "max_steps=30", "tracker=none"]  # 18 steps are an epoch
+
+_FORKS = multiprocessing.get_context("forkserver")  # imports torch once; every process below is a fork of it
+_FORKS.set_forkserver_preload(["lookahead_bench.runs.session", "lookahead_bench.report.summary"])
+
+
+def life(overrides: Sequence[str], output: str, environment: dict[str, str], prepare: Callable[[], None] | None) -> None:
+    """What a process of `start` does: the command, its output into a file."""
+    os.environ.update(environment)
+    os.fsync = lambda handle: None  # kill -9 loses nothing that the kernel has; only a power cut does
+    with open(output, "w", buffering=1) as file:
+        sys.stdout = sys.stderr = file
+        if prepare is not None:
+            prepare()
+        from lookahead_bench.cli import command
+
+        code = command(list(overrides))
+        file.flush()
+        os._exit(code)
+
+
+def start(overrides: Sequence[str], output: Path, prepare: Callable[[], None] | None = None, **environment: str) -> Any:
+    """The command in a process of its own, which checkpoints after every step unless told otherwise."""
+    environment = {"LOOKAHEAD_BENCH_CHECKPOINT_SECONDS": "0", **environment}
+    process = _FORKS.Process(target=life, args=(list(overrides), str(output), environment, prepare), daemon=True)
+    process.start()
+    return process
+
+
+def wait_for(condition: Callable[[], Any], seconds: float = 60.0) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.0005)
+
+
+def steps_saved(results: Path) -> int:
+    """The step of the newest checkpoint of the one run below `results`."""
+    found = [int(p.stem.removeprefix("step-")) for p in results.glob("runs/*/checkpoints/step-*.pt")]
+    return max(found, default=0)
+
+
+def timeless(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Rows without what the machine's speed decides."""
+    return [{k: v for k, v in row.items() if "seconds" not in k and "_per_s" not in k} for row in rows]
+
+
+def rows(path: Path) -> list[dict[str, Any]]:
+    """metrics.jsonl as it is, every line of it an object."""
+    return [json.loads(line) for line in (path / "metrics.jsonl").read_text().splitlines()]
+
+
+def tensors(value: Any) -> Iterator[torch.Tensor]:
+    """Every tensor of a nested state, in order."""
+    if isinstance(value, torch.Tensor):
+        yield value
+    elif isinstance(value, dict):
+        for one in value.values():
+            yield from tensors(one)
+    elif isinstance(value, list | tuple):
+        for one in value:
+            yield from tensors(one)
+
+
+def final_state(path: Path) -> dict[str, Any]:
+    state = load_newest(path / "checkpoints")
+    assert state is not None, generations(path / "checkpoints")
+    return state
+
+
+def assert_same_run(one: RunResult, other: RunResult) -> None:
+    """Rows, scores, weights and optimizer states are equal bit for bit."""
+    assert (one.run_id, one.status, one.final, one.best) == (other.run_id, other.status, other.final, other.best)
+    assert timeless(rows(one.path)) == timeless(rows(other.path))
+    mine, theirs = (final_state(r.path) for r in (one, other))
+    assert mine["step"] == theirs["step"]
+    for part in ("task", "optimizer", "scheduler"):
+        pairs = list(zip(tensors(mine[part]), tensors(theirs[part]), strict=True))
+        assert all(torch.equal(a, b) for a, b in pairs), part
+    assert list(tensors(mine["task"]))
