@@ -207,6 +207,35 @@ def noisy_cycle(
     return moments
 
 
+def noisy_path(
+    curvature: Array, sigma2: Array, rates: Array, k: int | Sequence[int], alpha: float | Sequence[float], start: Array
+) -> Array:
+    """E[x_i^2] after every step, [T, d], of SGD (k = 1, alpha = 1), Lookahead or any nesting with a rate for each step.
+
+    The fast weights and every layer's slow ones are one linear system, whose first two moments are followed.
+    """
+    nested = layers(k, alpha)
+    n, d = len(nested) + 1, len(curvature)
+    mean = np.tile(start, (n, 1)).astype(float)
+    covariance = np.zeros((n, n, d))
+    found = np.empty((len(rates), d))
+    for t, rate in enumerate(rates, start=1):
+        shrink = np.ones((n, d))
+        shrink[0] = 1 - rate * curvature
+        mean = shrink * mean
+        covariance = covariance * shrink[:, None] * shrink[None]
+        covariance[0, 0] += rate**2 * curvature**2 * sigma2
+        for depth, (_, weight) in enumerate(nested, start=1):
+            if t % prod(steps for steps, _ in nested[:depth]) == 0:
+                sync = np.eye(n)  # this layer's slow weights move, and everything inside restarts from them
+                sync[: depth + 1] = 0.0
+                sync[: depth + 1, 0], sync[: depth + 1, depth] = weight, 1 - weight
+                mean = sync @ mean
+                covariance = np.einsum("ij,jkd,lk->ild", sync, covariance, sync)
+        found[t - 1] = mean[0] ** 2 + covariance[0, 0]
+    return found
+
+
 def expected_loss(curvature: Array, sigma2: Array, mean: Array, variance: Array) -> float:
     """1/2 sum_i a_i (E[x_i]^2 + V[x_i] + sigma_i^2)."""
     return float((curvature * (mean**2 + variance + sigma2)).sum() / 2)

@@ -8,39 +8,52 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from lookahead_bench.cli import command
+from lookahead_bench.config import Config
 from lookahead_bench.runs.checkpoint import generations, load_newest
-from lookahead_bench.runs.run import RunResult
+from lookahead_bench.runs.run import RunResult, execute
 
 DIGITS = ["model.hidden=[8]", "max_steps=30", "tracker=none"]  # 18 steps are an epoch
 
 _FORKS = multiprocessing.get_context("forkserver")  # imports torch once; every process below is a fork of it
-_FORKS.set_forkserver_preload(["lookahead_bench.runs.session", "lookahead_bench.report.summary"])
+_FORKS.set_forkserver_preload(
+    ["lookahead_bench.runs.session", "lookahead_bench.report.summary", "torch._dynamo", "sklearn.datasets"]
+)
 
 
-def life(overrides: Sequence[str], output: str, environment: dict[str, str], prepare: Callable[[], None] | None) -> None:
-    """What a process of `start` does: the command, its output into a file."""
+def at(config: Config, results: Path) -> Config:
+    """The same run in another results directory."""
+    return replace(config, nodes={**config.nodes, "results_dir": str(results)})
+
+
+def life(
+    what: Sequence[str] | Config, output: str, environment: dict[str, str], prepare: Callable[[], None] | None
+) -> None:
+    """What a process of `start` does, its output into a file."""
     os.environ.update(environment)
     os.fsync = lambda handle: None  # kill -9 loses nothing that the kernel has; only a power cut does
     with open(output, "w", buffering=1) as file:
         sys.stdout = sys.stderr = file
         if prepare is not None:
             prepare()
-        from lookahead_bench.cli import command
+        if isinstance(what, Config):
+            execute(what)
+            os._exit(0)
+        os._exit(command(list(what)))
 
-        code = command(list(overrides))
-        file.flush()
-        os._exit(code)
 
-
-def start(overrides: Sequence[str], output: Path, prepare: Callable[[], None] | None = None, **environment: str) -> Any:
-    """The command in a process of its own, which checkpoints after every step unless told otherwise."""
+def start(
+    what: Sequence[str] | Config, output: Path, prepare: Callable[[], None] | None = None, **environment: str
+) -> Any:
+    """A command or a run in a process of its own, which checkpoints after every step unless told otherwise."""
     environment = {"LOOKAHEAD_BENCH_CHECKPOINT_SECONDS": "0", **environment}
-    process = _FORKS.Process(target=life, args=(list(overrides), str(output), environment, prepare), daemon=True)
+    process = _FORKS.Process(target=life, args=(what, str(output), environment, prepare), daemon=True)
     process.start()
     return process
 
@@ -81,6 +94,7 @@ def tensors(value: Any) -> Iterator[torch.Tensor]:
 
 
 def final_state(path: Path) -> dict[str, Any]:
+    """The newest checkpoint, which is the one after the last step."""
     state = load_newest(path / "checkpoints")
     assert state is not None, generations(path / "checkpoints")
     return state

@@ -40,17 +40,17 @@ LOOKS = {
     "sgd": Look("SGD", "#000000", "o", "-"),
     "gda": Look("GDA", "#000000", "o", "-"),
     "alt_gda": Look("alternating GDA", "#56B4E9", "h", (0, (1, 1))),
-    "adam": Look("Adam", "#CC79A7", "P", (0, (3, 1, 1, 1, 1, 1))),
+    "adam": Look("Adam", "#CC79A7", "p", (0, (3, 1, 1, 1, 1, 1))),
     "extragradient": Look("EG", "#0072B2", "s", "--"),
     "past_extragradient": Look("past EG", "#D55E00", "^", "-."),
     "eg_plus": Look("EG+", "#56B4E9", "D", (0, (5, 1, 1, 1))),
-    "extra_adam": Look("ExtraAdam", "#E69F00", "X", (0, (5, 1))),
+    "extra_adam": Look("ExtraAdam", "#E69F00", ">", (0, (5, 1))),
     "rapp": Look("RAPP", "#D55E00", "^", "-."),
-    "app": Look("APP", "#E69F00", "X", ":"),
+    "app": Look("APP", "#E69F00", ">", ":"),
     "la_gda": Look("LA-GDA", "#009E73", "v", "-"),
     "la_gda_2": Look("LA-GDA", "#009E73", "<", ":"),
-    "la_eg": Look("LA-EG", "#CC79A7", "P", (0, (3, 1, 1, 1, 1, 1))),
-    "la_eg_plus": Look("LA-EG+", "#CC79A7", "P", (0, (3, 1, 1, 1, 1, 1))),
+    "la_eg": Look("LA-EG", "#CC79A7", "p", (0, (3, 1, 1, 1, 1, 1))),
+    "la_eg_plus": Look("LA-EG+", "#CC79A7", "p", (0, (3, 1, 1, 1, 1, 1))),
     "lookahead": Look("Lookahead", "#D55E00", "^", "--"),
     "multilayer": Look("Multilayer", "#0072B2", "s", "-."),
     "averaging": Look("averaged SGD", "#009E73", "v", (0, (5, 1))),
@@ -67,16 +67,18 @@ def axes(columns: int = 1, rows: int = 1, *, height: float = 2.0, width: float =
 
 
 def points(ax: Axes, x: Any, y: Any, look: Look, *, error: Any = None, label: str | None = None) -> None:
-    """Measured values: markers, hollow so that a line through them shows."""
+    """Measured values: hollow markers. label: of the method in the legend, with its line (the closed form)."""
     ax.errorbar(
         x, y, yerr=error, fmt=look.marker, color=look.colour, markerfacecolor="white", markeredgewidth=0.8,
-        elinewidth=0.6, capsize=0, label=label, zorder=3,
+        elinewidth=0.6, capsize=0, zorder=3,
     )  # fmt: skip
+    if label:
+        ax.plot([], [], color=look.colour, linestyle=look.line, marker=look.marker, markerfacecolor="white", label=label)
 
 
-def line(ax: Axes, x: Any, y: Any, look: Look, *, label: str | None = None) -> None:
+def line(ax: Axes, x: Any, y: Any, look: Look) -> None:
     """A closed form."""
-    ax.plot(x, y, color=look.colour, linestyle=look.line, label=label, zorder=2)
+    ax.plot(x, y, color=look.colour, linestyle=look.line, zorder=2)
 
 
 def curve(

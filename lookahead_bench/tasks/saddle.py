@@ -32,12 +32,8 @@ class Saddle(ClosedForm):
         directions = np.stack([rng(seed, "init").standard_normal((2, dim)) for seed in seeds])
         starts = radius * directions / np.linalg.norm(directions, axis=(1, 2), keepdims=True)
         super().__init__(players, starts, np.zeros((2, dim)), noise=noise, seeds=seeds, dtype=dtype, device=device)
-        generator = rng(data_seed, "data")
-        positive = [[symmetric(generator, dim) for _ in players] for _ in ("A1, B1", "A2, B2")]
-        left, right = basis(generator, dim), basis(generator, dim)
-        across = left * np.linspace(0.5 / dim, 0.5, dim) @ right.T
         self.linear, self.quartic, self.across = (
-            torch.from_numpy(np.stack(pair)).to(device, dtype) for pair in (*positive, (across.T, -across))
+            torch.from_numpy(np.stack(pair)).to(device, dtype) for pair in matrices(dim, data_seed)
         )
         self.e1, self.e2 = e1, e2
 
@@ -54,6 +50,21 @@ class Saddle(ClosedForm):
         value = f[0] - f[1] + (rows[0] * across[0]).sum(-1)
         value = value.squeeze(0) if z.dim() == 2 else value
         return (own + across).view(z.shape), (value, -value)
+
+
+def matrices(dim: int, data_seed: int) -> list[tuple[Array, Array]]:
+    """(4 A1, 4 B1), (4 A2, 4 B2) and, as they multiply rows from the right, (4 C^T, -4 C)."""
+    generator = rng(data_seed, "data")
+    positive = [(symmetric(generator, dim), symmetric(generator, dim)) for _ in ("A1, B1", "A2, B2")]
+    left, right = basis(generator, dim), basis(generator, dim)
+    across = left * np.linspace(0.5 / dim, 0.5, dim) @ right.T
+    return [*positive, (across.T, -across)]
+
+
+def linear_operator(dim: int, data_seed: int) -> Array:
+    """A in F(z) = A z, where e1 = 1 and e2 = 0."""
+    (a, b), _, (across, _) = matrices(dim, data_seed)
+    return np.block([[a, across.T], [-across, b]])
 
 
 def basis(generator: np.random.Generator, dim: int) -> Array:

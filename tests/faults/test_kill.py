@@ -7,32 +7,33 @@ import time
 from pathlib import Path
 
 import pytest
-from tiny_runs import DIGITS, assert_same_run, rows, start, steps_saved, wait_for
+from omegaconf import OmegaConf
+from tiny_runs import DIGITS, assert_same_run, at, rows, start, steps_saved, wait_for
 
 from lookahead_bench import config, run
-from lookahead_bench.compose import options
-from lookahead_bench.data import fetch
+from lookahead_bench.compose import CONF, options
 from lookahead_bench.runs.results import status_of
+from lookahead_bench.runs.run import execute
 
-TOYS = [name for name in options("dataset") if config.load([f"dataset={name}"])["model"] is None]
-REAL = [name for name in options("dataset") if name in fetch.SOURCES]
+TOYS = [name for name in options("dataset") if "check" in OmegaConf.load(CONF / "dataset" / f"{name}.yaml")]
 
 
 def killed_and_resumed(overrides: list[str], path: Path, kills: int = 2) -> None:
     """Compare a run that is killed `kills` times with one that is not."""
     chance = random.Random(" ".join(overrides))
-    whole = run([*overrides, f"results_dir={path}/whole"])
+    settings = config.load(overrides)
+    (whole,) = execute(at(settings, path / "whole"))
     last = int(whole.record["step"])
-    killed = [*overrides, f"results_dir={path}/killed"]
+    killed = at(settings, path / "killed")
     for moment in sorted(chance.randrange(last) for _ in range(kills)):
         process = start(killed, path / "output")
-        wait_for(lambda moment=moment, process=process: steps_saved(path / "killed") > moment or process.exitcode is not None)
+        wait_for(lambda m=moment, p=process: steps_saved(path / "killed") > m or p.exitcode is not None)
         time.sleep(chance.uniform(0.0, 0.02))  # into the next step, or into the writing of a checkpoint
         process.kill()
         process.join()
         assert process.exitcode in (-9, 0), (path / "output").read_text()
     assert status_of(path / "killed" / "runs" / whole.run_id) in ("interrupted", "done")
-    resumed = run(killed)
+    (resumed,) = execute(killed)
     assert_same_run(whole, resumed)
     assert not list(resumed.path.rglob(".*.part"))
 

@@ -39,9 +39,9 @@ def test_a_second_signal_ends_it_at_once(tmp_path: Path) -> None:
     process = start([*SLEEPS, f"results_dir={tmp_path}"], tmp_path / "output")
     wait_for(lambda: steps_saved(tmp_path) == 4)  # it sleeps for a minute now
     for number in (signal.SIGINT, signal.SIGTERM):
+        time.sleep(0.3)
         assert process.exitcode is None
         os.kill(process.pid, number)
-        time.sleep(0.3)
     process.join(10)
     assert process.exitcode == 128 + signal.SIGTERM
 
