@@ -11,9 +11,11 @@ import math
 import os
 import sys
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+
+from lookahead_bench.commands import COMMANDS, wrong_arguments
 
 HELP = """\
 lookahead-bench: run and compare the optimizers of the Lookahead family.
@@ -118,18 +120,12 @@ def experiment(argv: list[str]) -> int:
     return sweep(args.overrides) if args.multirun else single(args.overrides)
 
 
-def wrong_arguments(message: str) -> Any:
-    from lookahead_bench.errors import ConfigError
-
-    raise ConfigError(f"{message} (lookahead-bench --help shows the options)")
-
-
 def inspect(args: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
     """Hydra's own ways to look at a configuration."""
     from hydra.errors import HydraException
 
     from lookahead_bench.compose import PRIMARY, hydra_main
-    from lookahead_bench.config import translate
+    from lookahead_bench.messages import translate
 
     hydra = hydra_main()
     try:
@@ -194,13 +190,13 @@ def sweep(overrides: list[str]) -> int:
     """Every job is checked before the first one starts; then Hydra's sweeper and launcher do them."""
     from hydra.errors import HydraException
 
-    from lookahead_bench import config
     from lookahead_bench.compose import PRIMARY, hydra_main, jobs
+    from lookahead_bench.messages import translate
 
     try:
         planned = jobs(overrides)
     except HydraException as error:
-        raise config.translate(error, overrides) from None
+        raise translate(error, overrides) from None
     if planned is not None:
         check(planned)
     hydra = hydra_main()
@@ -208,7 +204,7 @@ def sweep(overrides: list[str]) -> int:
         warnings.filterwarnings("ignore", category=UserWarning, module="hydra")
         hydra.multirun(config_name=PRIMARY, task_function=job, overrides=overrides, with_log_configuration=False)
     except HydraException as error:
-        raise config.translate(error, overrides) from None
+        raise translate(error, overrides) from None
     return 0 if planned is None else sweep_status(planned)
 
 
@@ -262,129 +258,6 @@ def job(composed: Any) -> float:
     if result.signal is not None:  # it was meant for the sweep as well
         raise InterruptedBySignal(result.run_id, result.signal)
     return float(result.value)
-
-
-# ------------------------------------------------------------------------------------------------------ the commands
-
-
-def keys_and_names(name: str, description: str, argv: list[str], keys: dict[str, str], names: str = "") -> tuple[
-    list[str], dict[str, str]
-]:  # fmt: skip
-    """Parse `NAME ... key=value ...`: the names and the values, with the defaults in `keys`."""
-    import difflib
-
-    from lookahead_bench.errors import ConfigError
-
-    parser = argparse.ArgumentParser(prog=f"lookahead-bench {name}", description=description)
-    usage = " ".join(f"[{k}={v}]" for k, v in keys.items())
-    parser.add_argument("arguments", nargs="*", metavar=f"{names} {usage}".strip())
-    parser.error = wrong_arguments  # type: ignore[method-assign]
-    found, values = [], dict(keys)
-    for argument in parser.parse_args(argv).arguments:
-        key, equals, value = argument.partition("=")
-        if not equals:
-            found.append(argument)
-        elif key in keys:
-            values[key] = value
-        elif not keys:
-            raise ConfigError(f"{argument}: lookahead-bench {name} takes {names or 'nothing'} only")
-        else:
-            close = difflib.get_close_matches(key, keys, n=1)
-            hint = f"; did you mean {close[0]!r}?" if close else f" (keys: {', '.join(keys)})"
-            raise ConfigError(f"{key}={value}: no such key{hint}")
-    if found and not names:
-        raise ConfigError(f"{found[0]}: lookahead-bench {name} takes key=value only")
-    return found, values
-
-
-def data_directory() -> str:
-    return os.environ.get("LOOKAHEAD_BENCH_DATA", "data")
-
-
-def list_command(argv: list[str]) -> int:
-    from lookahead_bench.listing import overview, page
-
-    names, _ = keys_and_names("list", "Show what there is, or some of it in full.", argv, {}, "[NAME ...]")
-    print("\n\n".join(map(page, names)) if names else overview())
-    return 0
-
-
-def data_command(argv: list[str]) -> int:
-    from lookahead_bench.data.fetch import prepare
-
-    names, values = keys_and_names(
-        "data", "Download data sets into data_dir, or check that they are there.", argv,
-        {"data_dir": data_directory()}, "NAME ...",
-    )  # fmt: skip
-    if not names:
-        wrong_arguments("name one or more data sets, as in lookahead-bench data cifar10 cifar100 mnist")
-    for name in names:
-        print(f"{name}: {prepare(name, values['data_dir'])}")
-    return 0
-
-
-def status_command(argv: list[str]) -> int:
-    from lookahead_bench.report.status import show
-
-    _, values = keys_and_names("status", "What the runs are doing.", argv, {"results_dir": "results"})
-    show(values["results_dir"])
-    return 0
-
-
-def report_command(argv: list[str]) -> int:
-    from lookahead_bench.report.report import write
-
-    _, values = keys_and_names(
-        "report", "Tables (Markdown, CSV, LaTeX) and curves of the runs, under <results_dir>/report/.", argv,
-        {"results_dir": "results", "dataset": "", "scale": ""},
-    )  # fmt: skip
-    write(values["results_dir"], {k: v for k, v in values.items() if k in ("dataset", "scale") and v})
-    return 0
-
-
-def sync_command(argv: list[str]) -> int:
-    from lookahead_bench.runs.sync import sync
-
-    _, values = keys_and_names(
-        "sync", "Replay the curves of finished runs into W&B under their fixed ids.", argv,
-        {"results_dir": "results", "project": "lookahead-bench", "entity": ""},
-    )  # fmt: skip
-    return sync(values["results_dir"], values["project"], values["entity"] or None)
-
-
-def bench_command(argv: list[str]) -> int:
-    from lookahead_bench.bench import BENCHMARKS, bench
-
-    names, values = keys_and_names(
-        "bench", f"Measure on this machine: {', '.join(BENCHMARKS)}.", argv, {}, "[NAME ...]"
-    )  # fmt: skip
-    bench(names, values)
-    return 0
-
-
-def figures_command(argv: list[str]) -> int:
-    from lookahead_bench.report.figures import draw, figures
-
-    names, values = keys_and_names(
-        "figures",
-        f"Run what is missing of a figure's study and draw it under <results_dir>/figures/: {', '.join(figures())}.",
-        argv,
-        {"results_dir": "results", "data_dir": data_directory()},
-        "[NAME ...]",
-    )
-    draw(names, values)
-    return 0
-
-
-COMMANDS: dict[str, Callable[[list[str]], int]] = {
-    "list": list_command,
-    "data": data_command,
-    "status": status_command,
-    "report": report_command,
-    "figures": figures_command,
-    "sync": sync_command,
-    "bench": bench_command,
-}
 
 
 if __name__ == "__main__":

@@ -46,7 +46,7 @@ def settle(node: Mapping[str, Any], *, convolutional: bool, samples: float, netw
     """Decide every `auto`.
 
     channels_last: for convolutional networks. compile: on CUDA and on processors with AMX (elsewhere it was seen to
-    lose), for a convolutional network and at least COMPILE_PAYS_FROM training samples. fused: for networks; a toy task's
+    lose), for a convolutional network and at least COMPILE_PAYS_FROM training samples. fused: for networks; a toy's
     few numbers are done before a fused kernel has started. Errors: ConfigError where the device is not there.
     """
     name = node["device"]

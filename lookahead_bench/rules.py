@@ -79,6 +79,7 @@ OPTIMIZER = {
     "memory": one_of("gradient", "step"),
     "decay": nullable(real("> 0 and < 1", lambda v: 0 < v < 1)),
 }
+BUDGETS = ("epochs", "max_steps", "max_oracle_calls")  # of several, the first one reached ends a run
 PER_LAYER = ("k", "alpha", "pullback", "outer_momentum")  # a list means one value a layer, innermost first
 PER_PLAYER = ("lr", "momentum", "weight_decay", "betas", "eps")  # a mapping means one value a player
 
@@ -120,6 +121,15 @@ GPU = {
 }
 
 GROUPS = {"dataset": DATASET, "model": MODEL, "schedule": SCHEDULE, "tracker": TRACKER, "gpu": GPU}
+
+# Keys of the nodes that describe or check; they change no number.
+DESCRIPTIVE = {
+    "optimizer": ("description", "equation", "source"),
+    "dataset": ("description", "source", "scales", "optimizer", "check", "train_size", "metric", "direction", *BUDGETS,
+                "precision", "resample", "clip_norm", "replicas", "equation"),
+    "model": ("description", "batchnorm", "convolutional"),
+    "schedule": ("description",),
+}  # fmt: skip
 
 # Where a wrapper may stand: each inside those of a lower level, those of level 0 in any order.
 LEVEL = {"Averaged": 0, "Lookahead": 0, "Projected": 1, "ProximalPoint": 2, "PastExtragradient": 2, "Alternating": 3}

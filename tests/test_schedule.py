@@ -1,27 +1,39 @@
-"""Schedules against values worked out by hand."""
+"""Schedules against values by hand, and every YAML of them against its constructor."""
 
 from __future__ import annotations
 
+import math
+
 import pytest
+from omegaconf import OmegaConf
 
+from lookahead_bench.compose import CONF, options
 from lookahead_bench.schedule import Constant, Cosine, Linear, Step
+from lookahead_bench.targets import import_target
 
 
-def test_constant() -> None:
-    assert [Constant()(p) for p in (0.0, 0.3, 1.0)] == [1.0, 1.0, 1.0]
+def test_values_by_hand() -> None:
+    assert [Constant()(p) for p in (0.0, 0.5, 1.0)] == [1.0, 1.0, 1.0]
+    step = Step(milestones=[0.3, 0.6, 0.8], factor=0.2)
+    assert [step(p) for p in (0.0, 0.29, 0.3, 0.6, 0.8, 1.0)] == [1.0, 1.0, 0.2, 0.2**2, 0.2**3, 0.2**3]
+    cosine = Cosine()
+    assert cosine(0.0) == 1.0
+    assert cosine(0.5) == pytest.approx(0.5)
+    assert cosine(0.25) == pytest.approx((1 + math.sqrt(0.5)) / 2)
+    assert cosine(1.0) == pytest.approx(0.0)
+    assert Cosine(warmup=0.2)(0.1) == pytest.approx(0.5 * (1 + math.cos(math.pi * 0.1)) / 2)
+    linear = Linear(warmup=0.2)
+    assert [linear(p) for p in (0.0, 0.1, 0.2)] == [0.0, 0.5, 1.0]
+    assert linear(0.6) == pytest.approx(0.5)
+    assert linear(1.0) == 0.0
 
 
-def test_step_drops_exactly_at_the_papers_epochs() -> None:
-    schedule = Step([0.3, 0.6, 0.8], 0.2)
-    rates = [schedule(epoch / 200) for epoch in (0, 59, 60, 119, 120, 159, 160, 199)]
-    assert rates == pytest.approx([1, 1, 0.2, 0.2, 0.04, 0.04, 0.008, 0.008])
-
-
-def test_cosine() -> None:
-    assert [Cosine()(p) for p in (0.0, 0.5, 1.0, 1.2)] == pytest.approx([1.0, 0.5, 0.0, 0.0])
-    assert Cosine(warmup=0.5)(0.25) == pytest.approx(0.5 * (1 + 2**-0.5) / 2)
-
-
-def test_linear() -> None:
-    assert [Linear()(p) for p in (0.0, 0.25, 1.0, 1.2)] == pytest.approx([1.0, 0.75, 0.0, 0.0])
-    assert [Linear(warmup=0.2)(p) for p in (0.0, 0.1, 0.2, 0.6)] == pytest.approx([0.0, 0.5, 1.0, 0.5])
+@pytest.mark.parametrize("name", options("schedule"))
+def test_every_schedule_is_a_finite_multiplier_up_to_and_beyond_the_end(name: str) -> None:
+    node = OmegaConf.to_container(OmegaConf.load(CONF / "schedule" / f"{name}.yaml"))
+    assert isinstance(node, dict)
+    arguments = {k: v for k, v in node.items() if k not in ("_target_", "name", "description")}
+    schedule = import_target("schedule._target_", node["_target_"])(**arguments)
+    values = [schedule(i / 100) for i in range(105)]
+    assert all(math.isfinite(v) and 0 <= v <= 1 + 1e-12 for v in values)
+    assert max(values) > 0

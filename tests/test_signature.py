@@ -1,49 +1,99 @@
-"""What the source of a class says, without importing it, is what importing it says."""
+"""What a constructor takes, read from source, must be what the imported class says."""
 
 from __future__ import annotations
 
-import inspect
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import torch
 
 from lookahead_bench import signature
+from lookahead_bench.targets import parameters_of
 
-NAMES = [
-    name
-    for name, cls in vars(torch.optim).items()
-    if isinstance(cls, type) and issubclass(cls, torch.optim.Optimizer) and cls is not torch.optim.Optimizer
-]
+TORCH = [n for n in vars(torch.optim) if isinstance(getattr(torch.optim, n), type) and n != "Optimizer"]
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_torch_optimizers_are_read_right(name: str) -> None:
+@pytest.mark.parametrize("name", TORCH)
+def test_torchs_own_optimizers(name: str) -> None:
     path = f"torch.optim.{name}"
+    assert signature.missing(path) is None
     assert signature.is_optimizer(path) is True
-    real = set(inspect.signature(getattr(torch.optim, name)).parameters)
-    assert signature.arguments(path) == real
+    assert signature.arguments(path) == {"params", *parameters_of(getattr(torch.optim, name))}
 
 
-@pytest.mark.parametrize("path", ["torch.optim.lr_scheduler.StepLR", "torch.nn.modules.linear.Linear"])
-def test_other_classes_are_no_optimizers(path: str) -> None:
-    assert signature.is_optimizer(path) is False
+def test_what_is_no_optimizer_or_not_there() -> None:
+    assert signature.is_optimizer("torch.optim.lr_scheduler.StepLR") is False
+    assert "SGD" in (signature.missing("torch.optim.SDG") or [])
+    assert signature.missing("no_such_module.Anything") is None  # only the import can tell
 
 
-def test_what_is_not_there_is_missing() -> None:
-    assert "Adam" in (signature.missing("torch.optim.Adm") or [])
-    assert signature.missing("torch.optim.Adam") is None
+SOURCES = {
+    "own/__init__.py": "from .deep import *\nfrom .deep.core import Inherits, Takes\nimport own.deep.core as core",
+    "own/deep/__init__.py": "",
+    "own/deep/core.py": """
+import torch
+from torch.optim import SGD, Optimizer
+import torch.optim as optim
+
+class Takes(SGD):
+    def __init__(self, params, lr=0.1, *, twist: float = 0.5): ...
+
+class Inherits(optim.Adam): ...
+
+class Anything(Optimizer):
+    def __init__(self, params, **kwargs): ...
+
+class Plain:
+    def __init__(self, x): ...
+
+if True:
+    class Hidden(Takes): ...
+Alias = Takes
+""",
+    "own/late.py": "def __getattr__(name): ...",
+}
 
 
-def test_where_the_source_cannot_tell_the_answer_is_none() -> None:
-    assert signature.arguments("builtins.dict") is None
-    assert signature.is_optimizer("no_such_package.Class") is None
+@pytest.fixture
+def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, text in SOURCES.items():
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    monkeypatch.syspath_prepend(tmp_path)
+    signature.names.cache_clear()
 
 
-def test_reading_imports_nothing() -> None:
+@pytest.mark.usefixtures("own")
+def test_reexports_inheritance_and_what_source_cannot_tell() -> None:
+    assert signature.arguments("own.Takes") == {"params", "lr", "twist"}
+    assert signature.is_optimizer("own.Takes") is True
+    assert signature.arguments("own.deep.core.Hidden") == {"params", "lr", "twist"}
+    assert signature.is_optimizer("own.Inherits") is True
+    assert "amsgrad" in (signature.arguments("own.Inherits") or ())
+    assert signature.arguments("own.deep.core.Anything") is None
+    assert signature.is_optimizer("own.deep.core.Plain") is False
+    assert signature.missing("own.deep.core.Takse") == [
+        "Anything",
+        "Hidden",
+        "Inherits",
+        "Optimizer",
+        "Plain",
+        "SGD",
+        "Takes",
+    ]
+    for path in ("own.deep.core.Alias", "own.late.Anything", "own.Whatever"):
+        assert signature.missing(path) is None
+        assert signature.is_optimizer(path) is None
+    assert "own" not in sys.modules
+
+
+def test_nothing_is_imported() -> None:
     code = (
-        "import sys; from lookahead_bench import signature as s; s.is_optimizer('torch.optim.Adam');"
-        "s.arguments('torch.optim.SGD'); assert 'torch' not in sys.modules"
+        "import sys; from lookahead_bench import signature;"
+        "signature.arguments('torch.optim.AdamW'), signature.is_optimizer('torch.optim.SGD');"
+        "assert not {'torch', 'hydra', 'omegaconf'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

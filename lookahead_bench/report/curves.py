@@ -29,6 +29,8 @@ def draw_curves(runs: pd.DataFrame, stem: Path, title: str) -> Path | None:
     if not splits:
         return None
     rows = runs[(runs["split"] == splits[0]) & (runs["status"] == "done")]
+    if rows.empty:
+        return None
     kinds = rows.groupby("variant")["weights"].agg(lambda w: next((k for k in w if k != "fast"), "fast"))
     with plt.rc_context(STYLE):
         figure, axes = plt.subplots(figsize=(5.2, 2.8))

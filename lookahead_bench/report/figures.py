@@ -13,9 +13,10 @@ from pathlib import Path
 
 from lookahead_bench import config as configuration
 from lookahead_bench.compose import jobs, options
-from lookahead_bench.config import Config, nearest
-from lookahead_bench.errors import ConfigError
+from lookahead_bench.config import Config
+from lookahead_bench.errors import ConfigError, DataError
 from lookahead_bench.report.console import console
+from lookahead_bench.targets import nearest
 
 GROUP = "theory"
 
@@ -41,7 +42,7 @@ def planned(experiment: str, values: Mapping[str, str]) -> list[Config]:
 def draw(names: Sequence[str], values: Mapping[str, str]) -> None:
     """Write <results_dir>/figures/NAME.pdf and .png for the named figures, or for all.
 
-    Errors: ConfigError for a name that is none.
+    Errors: ConfigError for a name that is none; DataError, after the others are drawn, where data are missing.
     """
     known = figures()
     names = [name.removeprefix(f"{GROUP}/") for name in names] or list(known)
@@ -50,12 +51,21 @@ def draw(names: Sequence[str], values: Mapping[str, str]) -> None:
             raise ConfigError(f"figures {name}: no such figure{nearest(name, known)} (figures: {', '.join(known)})")
     directory = Path(values["results_dir"]) / "figures"
     directory.mkdir(parents=True, exist_ok=True)
+    missing: list[str] = []
     for name in names:
         start = time.perf_counter()
         study = [(experiment, config) for experiment in known[name] for config in planned(experiment, values)]
-        done = run_missing([config for _, config in study])
+        try:
+            done = run_missing([config for _, config in study])
+        except DataError as error:  # the other figures need none
+            missing.append(f"{name}: {error}")
+            continue
         paths = draw_one(name, study, values["results_dir"], directory)
         console().print(f"{paths[1]}  ({done} runs done now, {time.perf_counter() - start:.1f} s)", soft_wrap=True)
+
+
+    if missing:
+        raise DataError("; ".join(missing))
 
 
 def run_missing(study: Sequence[Config]) -> int:

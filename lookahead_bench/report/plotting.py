@@ -114,7 +114,12 @@ def train(frame: pd.DataFrame) -> pd.DataFrame:
 
 def final(frame: pd.DataFrame, weights: str = "fast") -> pd.DataFrame:
     """The evaluation at the end of every run."""
-    scored = frame[(frame["split"] == "test") & (frame["weights"] == weights)]
+    return final_of(frame, "test", weights)
+
+
+def final_of(frame: pd.DataFrame, split: str, weights: str = "fast") -> pd.DataFrame:
+    """The same on any split."""
+    scored = frame[(frame["split"] == split) & (frame["weights"] == weights)]
     return scored.loc[scored.groupby("run_id")["step"].idxmax()]
 
 

@@ -38,7 +38,7 @@ def write(results_dir: str, only: Mapping[str, str]) -> None:
     directory.mkdir(parents=True, exist_ok=True)
     out = console()
     for task, runs in frame.groupby(TASK, dropna=False):
-        name = "-".join(str(part) for part in task if isinstance(part, str))
+        name = "-".join(str(part) for part in task if isinstance(part, str)) or "unreadable"
         runs = runs.assign(variant=variants(runs))
         summary = summarise(runs)
         save(directory / name, summary)
@@ -55,11 +55,17 @@ def variants(frame: pd.DataFrame) -> pd.Series:
     keys = [c for c in frame.columns if c not in NOT_SCIENTIFIC and c not in metrics]
     runs = frame.drop_duplicates("run_id").set_index("run_id")[keys]
     names = {}
-    for optimizer, group in runs.groupby("optimizer"):
+    for optimizer, group in runs.groupby("optimizer", dropna=False):
         differing = [k for k in keys if k != "optimizer" and group[k].astype(str).nunique(dropna=False) > 1]
         for run_id, row in group.iterrows():
-            names[run_id] = " ".join([str(optimizer), *(f"{k.removeprefix('optimizer.')}={row[k]}" for k in differing)])
+            settings = (f"{k.removeprefix('optimizer.')}={shown(row[k])}" for k in differing)
+            names[run_id] = " ".join([str(optimizer), *settings])
     return frame["run_id"].map(names)
+
+
+def shown(value: object) -> object:
+    """A column of whole numbers with a gap in it holds floats."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def summarise(runs: pd.DataFrame) -> pd.DataFrame:
@@ -89,9 +95,8 @@ def summarise(runs: pd.DataFrame) -> pd.DataFrame:
             line["oracle calls"] = int(done.groupby("run_id")["oracle_calls"].max().mean())
             line["train seconds"] = round(float(done.groupby("run_id")["seconds"].max().mean()), 1)
         lines.append(line)
-    table = pd.DataFrame(lines)
-    empty = [c for c in table.columns if not table[c].fillna(0).replace("", 0).astype(bool).any()]
-    return table.drop(columns=empty).fillna("")
+    columns = dict.fromkeys(c for line in lines for c in line if any(other.get(c) for other in lines))
+    return pd.DataFrame([{c: line.get(c, "") for c in columns} for line in lines])
 
 
 def as_rich(title: str, values: pd.DataFrame) -> Table:

@@ -32,7 +32,7 @@ def atomic(path: Path) -> Iterator[IO[bytes]]:
 def write_all(files: Sequence[tuple[Path, bytes]]) -> None:
     """Write many files, each whole or absent, in this order for those of one directory.
 
-    Above MANY, two syncs of the whole machine stand for two of each file: a thousand replicas take seconds, not a minute.
+    Above MANY, two syncs of the whole machine stand for two of each file: 1,000 replicas take seconds, not minutes.
     """
     if len(files) <= MANY:
         for path, data in files:

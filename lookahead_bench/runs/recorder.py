@@ -16,7 +16,6 @@ from lookahead_bench.runs.files import MANY
 from lookahead_bench.runs.store import RunDirectory
 from lookahead_bench.tasks.base import Scores
 
-
 HOLD = 200  # rows
 
 

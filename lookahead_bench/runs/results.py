@@ -41,12 +41,16 @@ def flat(node: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]
 
 def run_columns(directory: Path) -> dict[str, Any]:
     """What is the same in every row of a run: its identity, its status, its scientific configuration, flattened."""
-    config = yaml.load((directory / "config.yaml").read_text(), Loader=LOADER)["scientific"]
+    try:
+        config = yaml.load((directory / "config.yaml").read_text(), Loader=LOADER)["scientific"]
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, KeyError, TypeError):  # damaged; the run is still counted
+        config = {}
     record = read_json(directory / "run.json") or {}
     columns: dict[str, Any] = {"run_id": directory.name, **{key: record.get(key) for key in RECORD}}
     columns["status"] = status_of(directory)
     for group in NAMED:
         columns[group] = (config.get(group) or {}).get("name")
+    columns["scale"] = config.get("scale")
     return columns | {key: value for key, value in flat(config) if key not in NAMED}
 
 
@@ -57,7 +61,8 @@ def load_results(results_dir: Path | str = "results", only: Container[str] | Non
     `optimizer.lr`, `dataset.rho`, ...), and those of the rows (step, oracle_calls, samples, epoch, seconds, split,
     weights, loss, ...). A run without rows has one line, so that it is counted.
     """
-    frames = []
+    frames: list[pd.DataFrame] = []
+    of_runs: dict[str, None] = {}  # names of columns, in the order in which they appear
     for directory in run_directories(results_dir):
         if only is not None and directory.name not in only:
             continue
@@ -66,8 +71,12 @@ def load_results(results_dir: Path | str = "results", only: Container[str] | Non
         rows = read_frame(metrics) if metrics.exists() and metrics.stat().st_size else pd.DataFrame([{}])
         known = {k: v for k, v in columns.items() if k not in rows.columns or k in ("run_id", "status")}
         constant = pd.DataFrame({k: pd.Series([v] * len(rows), index=rows.index) for k, v in known.items()})
+        of_runs |= dict.fromkeys(constant.columns)
         frames.append(pd.concat([constant, rows], axis=1))
-    return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=["run_id", "status"])
+    if not frames:
+        return pd.DataFrame(columns=["run_id", "status"])
+    frame = pd.concat(frames, ignore_index=True)
+    return frame[[*of_runs, *(c for c in frame.columns if c not in of_runs)]]
 
 
 def read_frame(path: Path) -> pd.DataFrame:

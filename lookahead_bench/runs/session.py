@@ -14,12 +14,12 @@ import torch
 from torch.nn import Parameter
 from tqdm import tqdm
 
-from lookahead_bench import config as configuration
 from lookahead_bench import hardware
 from lookahead_bench.build import build_optimizer
 from lookahead_bench.config import Config
 from lookahead_bench.errors import ConfigError, DataError
 from lookahead_bench.oracle import Diverged, Oracle
+from lookahead_bench.rules import BUDGETS, DESCRIPTIVE
 from lookahead_bench.runs import checkpoint, tracker
 from lookahead_bench.runs.files import write_all
 from lookahead_bench.runs.recorder import Recorder, join
@@ -149,7 +149,7 @@ class Session:
         )
         torch.set_num_threads(settings.threads)
         offered = {
-            **{k: v for k, v in dataset.items() if k not in configuration.DESCRIPTIVE["dataset"]},
+            **{k: v for k, v in dataset.items() if k not in DESCRIPTIVE["dataset"]},
             "model": config["model"],
             "data_dir": config["data_dir"],
             "seeds": [one.config["seed"] for one in self.runs],
@@ -178,7 +178,7 @@ class Session:
             optimizer,
             oracle,
             schedule=schedule(**{k: v for k, v in node.items() if k not in ("_target_", "name", "description")}),
-            budget=Budget(*(config[key] for key in configuration.BUDGETS)),
+            budget=Budget(*(config[key] for key in BUDGETS)),
             log=self.recorder,
             checkpoint_every=float(os.environ.get("LOOKAHEAD_BENCH_CHECKPOINT_SECONDS", "60")),
         )

@@ -25,7 +25,7 @@ class NoTracker:
 
 
 class WandbTracker(NoTracker):
-    """One W&B run with the run's own id; online where a key is configured, otherwise offline.
+    """One W&B run with the run's own id; $WANDB_MODE, else online where a key is configured, otherwise offline.
 
     After the first failure it warns once and stays silent: the files are the truth, and `lookahead-bench sync`
     can replay them.
@@ -43,7 +43,9 @@ class WandbTracker(NoTracker):
 
         config: Config = run.config
         node = config["tracker"]
-        mode: Any = node["mode"] if node["mode"] != "auto" else "online" if has_key() else "offline"
+        mode: Any = node["mode"]
+        if mode == "auto":
+            mode = os.environ.get("WANDB_MODE") or ("online" if has_key() else "offline")
         self._run = wandb.init(
             project=node["project"],
             entity=node["entity"],

@@ -9,6 +9,7 @@ from typing import Any
 from lookahead_bench.errors import ConfigError
 
 Node = Mapping[str, Any]
+PIXELS = {"digits": 64, "mnist": 784}
 
 
 def refuse(key: str, value: Any, rule: str) -> None:
@@ -92,8 +93,20 @@ def saddle(node: Node) -> None:
 
 def linear_vae(node: Node) -> None:
     at_least(node, "latent", 1, integer=True)
-    if not number(node["noise_variance"]) or node["noise_variance"] <= 0:
-        refuse("noise_variance", node["noise_variance"], "must be a finite number > 0")
+    if node["data"] not in PIXELS:
+        refuse("data", node["data"], f"must be one of {', '.join(PIXELS)}")
+    if node["latent"] >= PIXELS[node["data"]]:
+        refuse("latent", node["latent"], f"must be below the {PIXELS[node['data']]} pixels of dataset.data={node['data']}")
+    for key in ("noise_variance", "epsilon"):
+        if not number(node[key]) or node[key] <= 0:
+            refuse(key, node[key], "must be a finite number > 0")
+    if not number(node["delta"]) or not 0 <= node["delta"] < 1:
+        refuse("delta", node["delta"], "must be a finite number >= 0 and < 1")
+
+
+def vae(node: Node) -> None:
+    linear_vae(node)
+    at_least(node, "width", 1, integer=True)
 
 
 def common(node: Node) -> None:

@@ -1,4 +1,4 @@
-"""RAPP 2023: contraction per oracle call on the quadratic game over rho, with step 0.9 / L."""
+"""RAPP 2023: contraction of an outer iteration on the quadratic game over rho, with step 0.9 / L."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from lookahead_bench import theory
 from lookahead_bench.report import plotting as plot
 
 G = 0.9
-FACTORS = {  # of a cycle, as functions of mu, and its oracle calls
+FACTORS = {  # of an outer iteration, as functions of mu, and its steps
     "sgd": (lambda mu: theory.gda(mu, G), 1),
-    "extragradient": (lambda mu: theory.eg(mu, G), 2),
-    "eg_plus": (lambda mu: theory.eg(mu, G, 0.5), 2),
+    "extragradient": (lambda mu: theory.eg(mu, G), 1),
+    "eg_plus": (lambda mu: theory.eg(mu, G, 0.5), 1),
     "la_gda": (lambda mu: theory.lookahead(theory.gda(mu, G), 2, 0.25), 2),
-    "la_eg_plus": (lambda mu: theory.lookahead(theory.eg(mu, G, 0.5), 5, 0.5), 10),
-    "rapp": (lambda mu: theory.rapp(mu, G, 20, 0.5), 20),
+    "la_eg_plus": (lambda mu: theory.lookahead(theory.eg(mu, G, 0.5), 5, 0.5), 5),
+    "rapp": (lambda mu: theory.rapp(mu, G, 20, 0.5), 1),
 }
 
 
@@ -24,20 +24,21 @@ def draw(frame: pd.DataFrame) -> Figure:
     figure, (ax,) = plot.axes(height=2.6)
     grid = np.linspace(-0.95, 0.6, 300)
     ends = plot.final(frame)
-    ends = ends.assign(per_call=ends["rate"] ** (ends["step"] / ends["oracle_calls"]))
-    for name, (factor, calls) in FACTORS.items():
+    for name, (factor, steps) in FACTORS.items():
         look = plot.LOOKS["gda" if name == "sgd" else name]
-        plot.line(ax, grid, [abs(factor(theory.game_eigenvalue(1.0, r))) ** (1 / calls) for r in grid], look)
+        plot.line(ax, grid, [abs(factor(theory.game_eigenvalue(1.0, r))) for r in grid], look)
         mine = ends[ends["optimizer"] == name].sort_values("dataset.rho")
-        plot.points(ax, mine["dataset.rho"], mine["per_call"], look, label=look.label)
+        plot.points(ax, mine["dataset.rho"], mine["rate"] ** steps, look, label=look.label)
+    ax.plot(grid, [abs(theory.pp(theory.game_eigenvalue(1.0, r), G)) for r in grid], color="#777777", linewidth=2.5,
+            alpha=0.4, zorder=1, label="proximal point")  # fmt: skip
     ax.axhline(1.0, color="#777777", linewidth=0.6, zorder=1)
     for rho, words in ((-0.5, r"$-\frac{1}{2L}$"), (-G / 2, r"$-\frac{\gamma}{2}$")):
         ax.axvline(rho, color="#777777", linewidth=0.6, linestyle=":", zorder=1)
         ax.annotate(words, (rho, 0.02), xycoords=("data", "axes fraction"), fontsize=7, color="#555555",
                     xytext=(-2 if rho == -0.5 else 2, 0), textcoords="offset points",
                     ha="right" if rho == -0.5 else "left")  # fmt: skip
-    ax.set_ylim(0.45, 1.8)
+    ax.set_ylim(0.0, 2.0)
     ax.set_xlabel(r"comonotonicity $\rho$ ($L = 1$)")
-    ax.set_ylabel("factor per oracle call")
-    plot.legend(figure, [ax], 3)
+    ax.set_ylabel("factor per outer iteration")
+    plot.legend(figure, [ax], 4)
     return figure

@@ -10,8 +10,8 @@ from lookahead_bench import theory
 from lookahead_bench.report import plotting as plot
 
 LR, K, ALPHA = 1.0, 20, 0.5
-LABELS = {"gd": "gradient descent", "heavy_ball": "momentum 0.9", "lookahead": "Lookahead(momentum 0.9)"}
-BASE = {"base": {"_target_": "torch.optim.SGD"}, "wrappers": [], "lr": LR, "momentum": 0.9}
+LABELS = {"gd": "gradient descent", "heavy_ball": "momentum 0.99", "lookahead": "Lookahead over it"}
+BASE = {"base": {"_target_": "torch.optim.SGD"}, "wrappers": [], "lr": LR, "momentum": 0.99}
 NODES = {
     "gd": BASE | {"momentum": 0.0},
     "heavy_ball": BASE,

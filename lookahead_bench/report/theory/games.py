@@ -12,7 +12,8 @@ GAMES = {"polar_game": "PolarGame (easy)", "forsaken": "Forsaken", "global_forsa
 SOLUTIONS = {"polar_game": (0, 0), "forsaken": (0.0780266687, 0.4119338514), "global_forsaken": (0, 0)}
 METHODS = ("sgd", "extragradient", "eg_plus", "la_eg_plus", "la_gda", "rapp", "app")
 SHOWN = 2.0  # what a trajectory leaves beyond this is not drawn
-CYCLING = 60  # oracle calls of a trajectory that does not converge
+WHOLE = ("la_gda", "la_eg_plus", "rapp")  # the others' trajectories would hide these:
+BEGINNING = 80  # oracle calls of them
 
 
 def draw(frame: pd.DataFrame) -> Figure:
@@ -22,18 +23,19 @@ def draw(frame: pd.DataFrame) -> Figure:
     frame["method"] = np.where(is_app, "app", frame["optimizer"])
     for i, (game, title) in enumerate(GAMES.items()):
         plane, distances = panels[2 * i], panels[2 * i + 1]
+        lost: list[plot.Look] = []
         for name in METHODS:
             mine = frame[(frame["dataset"] == game) & (frame["method"] == name)].sort_values("step")
             look = plot.LOOKS["gda" if name == "sgd" else name]
-            path = mine if mine["distance"].iloc[-1] < 0.1 else mine[mine["oracle_calls"] <= CYCLING]
+            path = mine if name in WHOLE else mine[mine["oracle_calls"] <= BEGINNING]
             path = path[["x", "y"]].where(path[["x", "y"]].abs().max(axis=1) < SHOWN)
             plane.plot(path["x"], path["y"], color=look.colour, linestyle=look.line, linewidth=0.6)
             plot.curve(distances, mine[mine["distance"] < 1e3], "distance", look, markers=5)
-            diverged = mine["status"].iloc[0] == "diverged"
-            if diverged:
-                last = mine[mine["distance"] < 1e3].iloc[-1]
-                distances.annotate(f"{look.label} diverges", (last["oracle_calls"], 10 * last["distance"]),
-                                   color=look.colour, fontsize=6)  # fmt: skip
+            if mine["status"].iloc[0] == "diverged":
+                lost.append(look)
+        for row, look in enumerate(lost):
+            distances.annotate(f"{look.label} diverges", (0.98, 0.93 - 0.09 * row), xycoords="axes fraction", ha="right",
+                               color=look.colour, fontsize=6)  # fmt: skip
         plane.plot(*SOLUTIONS[game], marker="*", color="#000000", markersize=5, zorder=4)
         plane.set_aspect("equal", adjustable="datalim")
         plane.set_ylabel("y")

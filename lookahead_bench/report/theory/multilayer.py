@@ -42,7 +42,7 @@ def draw_drift(ax: Any, ends: pd.DataFrame) -> None:
         plot.points(ax, effective, -np.log(mine["distance"]) / (mine["step"] * effective), look, label=look.label)
     ax.set_xscale("log")
     ax.set_yscale("log")
-    ax.set_xticks([0.0125, 0.025, 0.05, 0.1], ["0.0125", "0.025", "0.05", "0.1"])
+    ax.set_xticks([0.01, 0.03, 0.1], ["0.01", "0.03", "0.1"])
     ax.minorticks_off()
     ax.set_xlabel("effective learning rate")
     ax.set_ylabel("drift per effective time")
@@ -65,7 +65,7 @@ def draw_rate(ax: Any, frame: pd.DataFrame) -> None:
         plot.points(ax, t[shown], found[shown], look)
     top = 0.9
     ax.plot(t[49:], top * (t[49:] / 50) ** -0.5, color="#777777", linestyle=":", linewidth=0.8)
-    ax.annotate(r"$T^{-1/2}$", (t[-1], top * (t[-1] / 50) ** -0.5), fontsize=6, color="#555555", ha="right", va="bottom")
+    ax.annotate(r"$T^{-1/2}$", (t[199], top / 2), fontsize=6, color="#555555", ha="left", va="bottom")
     ax.set_xscale("log")
     ax.set_yscale("log")
     ax.set_xlabel("oracle calls T")

@@ -41,7 +41,7 @@ def draw_linear(ax: Any, frame: pd.DataFrame) -> None:
         plot.line(ax, tail, mean.iloc[-1] * factor ** (tail - mean.index[-1]), look)
         shown = mean.iloc[:: max(1, len(mean) // 10)]
         plot.points(ax, shown.index, shown, look, label=f"{look.label}" if lr == 0.4 else None)
-        ax.annotate(rf"$\gamma = {lr:g}$", (shown.index[-1], shown.iloc[-1]), xytext=(4, -2),
+        ax.annotate(rf"$\gamma = {lr:g}$", (shown.index[-1], shown.iloc[-1]), xytext=(4, 2 if name == "extragradient" else -6),
                     textcoords="offset points", fontsize=6, color=look.colour)  # fmt: skip
     ax.set_yscale("log")
     ax.set_xlim(0, 116)

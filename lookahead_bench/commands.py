@@ -1,0 +1,134 @@
+"""The commands beside running: list, data, status, report, figures, sync, bench. Each imports what it needs itself."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Callable
+from typing import Any
+
+
+def wrong_arguments(message: str) -> Any:
+    from lookahead_bench.errors import ConfigError
+
+    raise ConfigError(f"{message} (lookahead-bench --help shows the options)")
+
+
+def keys_and_names(name: str, description: str, argv: list[str], keys: dict[str, str], names: str = "") -> tuple[
+    list[str], dict[str, str]
+]:  # fmt: skip
+    """Parse `NAME ... key=value ...`: the names and the values, with the defaults in `keys`."""
+    import difflib
+
+    from lookahead_bench.errors import ConfigError
+
+    parser = argparse.ArgumentParser(prog=f"lookahead-bench {name}", description=description)
+    usage = " ".join(f"[{k}={v}]" for k, v in keys.items())
+    parser.add_argument("arguments", nargs="*", metavar=f"{names} {usage}".strip())
+    parser.error = wrong_arguments  # type: ignore[method-assign]
+    found, values = [], dict(keys)
+    for argument in parser.parse_args(argv).arguments:
+        key, equals, value = argument.partition("=")
+        if not equals:
+            found.append(argument)
+        elif key in keys:
+            values[key] = value
+        elif not keys:
+            raise ConfigError(f"{argument}: lookahead-bench {name} takes {names or 'nothing'} only")
+        else:
+            close = difflib.get_close_matches(key, keys, n=1)
+            hint = f"; did you mean {close[0]!r}?" if close else f" (keys: {', '.join(keys)})"
+            raise ConfigError(f"{key}={value}: no such key{hint}")
+    if found and not names:
+        raise ConfigError(f"{found[0]}: lookahead-bench {name} takes key=value only")
+    return found, values
+
+
+def data_directory() -> str:
+    return os.environ.get("LOOKAHEAD_BENCH_DATA", "data")
+
+
+def list_command(argv: list[str]) -> int:
+    from lookahead_bench.listing import overview, page
+
+    names, _ = keys_and_names("list", "Show what there is, or some of it in full.", argv, {}, "[NAME ...]")
+    print("\n\n".join(map(page, names)) if names else overview())
+    return 0
+
+
+def data_command(argv: list[str]) -> int:
+    from lookahead_bench.data.fetch import prepare
+
+    names, values = keys_and_names(
+        "data", "Download data sets into data_dir, or check that they are there.", argv,
+        {"data_dir": data_directory()}, "NAME ...",
+    )  # fmt: skip
+    if not names:
+        wrong_arguments("name one or more data sets, as in lookahead-bench data cifar10 cifar100 mnist")
+    for name in names:
+        print(f"{name}: {prepare(name, values['data_dir'])}")
+    return 0
+
+
+def status_command(argv: list[str]) -> int:
+    from lookahead_bench.report.status import show
+
+    _, values = keys_and_names("status", "What the runs are doing.", argv, {"results_dir": "results"})
+    show(values["results_dir"])
+    return 0
+
+
+def report_command(argv: list[str]) -> int:
+    from lookahead_bench.report.report import write
+
+    _, values = keys_and_names(
+        "report", "Tables (Markdown, CSV, LaTeX) and curves of the runs, under <results_dir>/report/.", argv,
+        {"results_dir": "results", "dataset": "", "scale": ""},
+    )  # fmt: skip
+    write(values["results_dir"], {k: v for k, v in values.items() if k in ("dataset", "scale") and v})
+    return 0
+
+
+def sync_command(argv: list[str]) -> int:
+    from lookahead_bench.runs.sync import sync
+
+    _, values = keys_and_names(
+        "sync", "Replay the curves of finished runs into W&B under their fixed ids.", argv,
+        {"results_dir": "results", "project": "lookahead-bench", "entity": ""},
+    )  # fmt: skip
+    return sync(values["results_dir"], values["project"], values["entity"] or None)
+
+
+def bench_command(argv: list[str]) -> int:
+    from lookahead_bench.bench import BENCHMARKS, bench
+
+    names, values = keys_and_names(
+        "bench", f"Measure on this machine: {', '.join(BENCHMARKS)}.", argv, {}, "[NAME ...]"
+    )  # fmt: skip
+    bench(names, values)
+    return 0
+
+
+def figures_command(argv: list[str]) -> int:
+    from lookahead_bench.report.figures import draw, figures
+
+    names, values = keys_and_names(
+        "figures",
+        f"Run what is missing of a figure's study and draw it under <results_dir>/figures/: {', '.join(figures())}.",
+        argv,
+        {"results_dir": "results", "data_dir": data_directory()},
+        "[NAME ...]",
+    )
+    draw(names, values)
+    return 0
+
+
+COMMANDS: dict[str, Callable[[list[str]], int]] = {
+    "list": list_command,
+    "data": data_command,
+    "status": status_command,
+    "report": report_command,
+    "figures": figures_command,
+    "sync": sync_command,
+    "bench": bench_command,
+}

@@ -1,0 +1,167 @@
+"""Damaged files: what is sound is used, what is not is named, and the numbers stay the same."""
+
+from __future__ import annotations
+
+import logging
+import os
+import pickle
+import random
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from tiny_runs import DIGITS, assert_same_run, rows, start, steps_saved, wait_for
+
+from lookahead_bench import load_results, run
+from lookahead_bench.cli import command
+from lookahead_bench.runs import checkpoint
+from lookahead_bench.runs.files import read_json
+from lookahead_bench.runs.results import read_frame, status_of
+from lookahead_bench.runs.run import RunResult
+
+RUN = ["optimizer=la_eg", *DIGITS]
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> RunResult:
+    return run([*RUN, f"results_dir={tmp_path_factory.mktemp('whole')}"])
+
+
+@pytest.fixture(scope="module")
+def killed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The results of a run that was killed after some steps, with two checkpoints."""
+    path = tmp_path_factory.mktemp("killed")
+    process = start([*RUN, f"results_dir={path}"], path / "output")
+    wait_for(lambda: steps_saved(path) > 4)
+    process.kill()
+    process.join()
+    while checkpoint.load(newest(path)) is None:  # it was killed while it wrote this one
+        newest(path).unlink()
+    return path
+
+
+@pytest.fixture
+def results(killed: Path, tmp_path: Path) -> Path:
+    """A copy to be damaged."""
+    return Path(shutil.copytree(killed, tmp_path / "results"))
+
+
+def newest(results: Path) -> Path:
+    (directory,) = results.glob("runs/*/checkpoints")
+    return checkpoint.generations(directory)[-1]
+
+
+def flip_a_bit(path: Path) -> None:
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+
+
+DAMAGES: dict[str, Callable[[Path], object]] = {
+    "truncated": lambda p: os.truncate(p, p.stat().st_size // 2),
+    "empty": lambda p: os.truncate(p, 0),
+    "one bit": flip_a_bit,
+    "random": lambda p: p.write_bytes(random.Random(1).randbytes(5000)),
+    "gone": lambda p: p.unlink(),
+    "no digest": lambda p: checkpoint.digest_file(p).unlink(),
+    "empty digest": lambda p: checkpoint.digest_file(p).write_text(""),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_damaged_checkpoint_is_named_and_the_one_before_it_used(
+    damage: str, results: Path, whole: RunResult, caplog: pytest.LogCaptureFixture
+) -> None:
+    bad = newest(results)
+    DAMAGES[damage](bad)
+    with caplog.at_level(logging.WARNING, "lookahead_bench"):
+        resumed = run([*RUN, f"results_dir={results}"])
+    warnings = [record.getMessage() for record in caplog.records]
+    assert warnings == ([] if damage == "gone" else [f"{bad} is damaged; going back to the checkpoint before it"])
+    assert_same_run(whole, resumed)
+
+
+def test_all_checkpoints_damaged_starts_over(results: Path, whole: RunResult) -> None:
+    for path in checkpoint.generations(newest(results).parent):
+        path.write_bytes(b"nothing")
+    assert_same_run(whole, run([*RUN, f"results_dir={results}"]))
+
+
+class Payload:
+    def __init__(self, marker: Path) -> None:
+        self.marker = marker
+
+    def __reduce__(self) -> tuple[Callable[[str], int], tuple[str]]:
+        return os.system, (f"touch {self.marker}",)
+
+
+@pytest.mark.parametrize("writer", ["torch", "pickle"])
+def test_a_checkpoint_that_would_run_code_is_refused(
+    writer: str, results: Path, whole: RunResult, tmp_path: Path
+) -> None:
+    bad, marker = newest(results), tmp_path / "marker"
+    content = {"run_id": whole.run_id, "step": 99, "metrics_bytes": 0, "task": Payload(marker)}
+    with bad.open("wb") as file:
+        torch.save(content, file) if writer == "torch" else pickle.dump(content, file)
+    digest = __import__("hashlib").sha256(bad.read_bytes()).hexdigest()
+    checkpoint.digest_file(bad).write_text(f"{digest}  {bad.name}\n")
+    assert_same_run(whole, run([*RUN, f"results_dir={results}"]))
+    assert not marker.exists()
+
+
+def test_another_runs_checkpoint_is_not_used(results: Path, whole: RunResult, tmp_path: Path) -> None:
+    other = run([*RUN, "seed=2", f"results_dir={tmp_path}/other"])
+    (directory,) = results.glob("runs/*/checkpoints")
+    for file in (other.path / "checkpoints").glob("step-*"):
+        shutil.copy(file, directory)
+    assert_same_run(whole, run([*RUN, f"results_dir={results}"]))
+
+
+@pytest.mark.parametrize("tail", [b'{"step": 3, "oracle_ca', b"\x00\x00\x00", b'{"step": 3, "loss": 1.0}\n[1]\nnull\n'])
+def test_torn_rows_are_dropped_when_read_and_cut_off_when_resumed(tail: bytes, results: Path, whole: RunResult) -> None:
+    (metrics,) = results.glob("runs/*/metrics.jsonl")
+    sound = len(read_frame(metrics))
+    with metrics.open("ab") as file:
+        file.write(tail)
+    assert len(read_frame(metrics)) == sound + (b"loss" in tail)
+    assert_same_run(whole, run([*RUN, f"results_dir={results}"]))
+
+
+def test_rows_that_a_checkpoint_counts_on_are_lost(results: Path, whole: RunResult) -> None:
+    (metrics,) = results.glob("runs/*/metrics.jsonl")
+    os.truncate(metrics, 10)
+    assert_same_run(whole, run([*RUN, f"results_dir={results}"]))
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"status": "runn', "\x00" * 50])
+def test_a_damaged_run_json_of_an_unfinished_run(text: str, results: Path, whole: RunResult) -> None:
+    (record,) = results.glob("runs/*/run.json")
+    record.write_text(text)
+    assert status_of(record.parent) == "interrupted"
+    assert load_results(results)["status"].unique().tolist() == ["interrupted"]
+    assert_same_run(whole, run([*RUN, f"results_dir={results}"]))
+
+
+def test_a_damaged_config_yaml_is_still_counted(results: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (path,) = results.glob("runs/*/config.yaml")
+    path.write_text("scientific: [")
+    frame = load_results(results)
+    assert frame["status"].unique().tolist() == ["interrupted"]
+    assert command(["status", f"results_dir={results}"]) == 0
+    assert command(["report", f"results_dir={results}"]) == 0
+
+
+def test_what_a_killed_write_leaves_is_swept_up(results: Path) -> None:
+    left = newest(results).with_name(".step-0000000009.pt.1.part")
+    left.write_bytes(b"half of it")
+    run([*RUN, f"results_dir={results}"])
+    assert not left.exists()
+
+
+def test_a_killed_run_says_so_and_its_rows_are_whole(killed: Path) -> None:
+    (path,) = killed.glob("runs/*")
+    assert read_json(path / "run.json")["status"] == "running"  # type: ignore[index]
+    assert status_of(path) == "interrupted"
+    assert rows(path)[0]["step"] == 0

@@ -1,0 +1,153 @@
+"""Section 3 of the design: what a run leaves behind."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+from tiny_runs import DIGITS, assert_same_run, rows, timeless
+
+from lookahead_bench import config, run
+from lookahead_bench.compose import CONF, options
+from lookahead_bench.runs import checkpoint
+from lookahead_bench.runs.run import RunResult, execute
+
+RUN = ["optimizer=lookahead", "optimizer.k=7", *DIGITS, "max_steps=45"]
+POSITION = ["step", "oracle_calls", "samples", "epoch", "seconds", "split", "weights"]
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory: pytest.TempPathFactory) -> RunResult:
+    return run([*RUN, f"results_dir={tmp_path_factory.mktemp('done')}"])
+
+
+def test_the_files(done: RunResult) -> None:
+    assert {path.name for path in done.path.iterdir()} == {
+        "config.yaml", "run.json", "metrics.jsonl", "checkpoints", "run.lock",
+    }  # fmt: skip
+    assert done.path.parent.name == "runs"
+    assert done.path.name == done.run_id
+    assert done.run_id.startswith("digits-lookahead-s1-")
+
+
+def test_config_yaml_tells_the_scientific_apart(done: RunResult) -> None:
+    written = yaml.safe_load((done.path / "config.yaml").read_text())
+    assert set(written) == {"scientific", "execution"}
+    assert written["scientific"]["optimizer"]["k"] == 7
+    assert written["scientific"]["max_steps"] == 45
+    assert set(written["execution"]) == {"gpu", "tracker", "replicas", "data_dir", "results_dir", "force"}
+    assert not set(written["scientific"]) & set(written["execution"])
+
+
+def test_run_json(done: RunResult) -> None:
+    record = json.loads((done.path / "run.json").read_text())
+    assert record == done.record
+    assert (record["status"], record["run_id"], record["metric"]) == ("done", done.run_id, "accuracy")
+    assert (record["step"], record["oracle_calls"], record["samples"], record["epoch"]) == (45, 45, 45 * 64, 2.5)
+    assert set(record["seconds"]) == {"train", "eval", "io"}
+    assert set(record["final"]) == {"val", "test"}
+    assert set(record["final"]["test"]) == {"fast", "slow"}
+    assert set(record["final"]["test"]["slow"]) == {"loss", "accuracy"}
+    assert {"torch", "python", "lookahead-bench"} - set(record["versions"]) <= {"lookahead-bench"}
+    assert {"git_revision", "hardware", "command_line", "samples_per_s"} <= set(record)
+
+
+def test_rows_come_at_step_1_every_20_and_the_last(done: RunResult) -> None:
+    written = rows(done.path)
+    train = [row for row in written if row["split"] == "train"]
+    assert [row["step"] for row in train] == [1, 20, 40, 45]
+    for row in written:
+        assert list(row)[: len(POSITION)] == POSITION
+    assert all({"loss", "accuracy"} <= set(row) for row in written)
+    assert [row["samples"] for row in train] == [64, 1280, 2560, 2880]
+
+
+def test_evaluations_come_before_the_first_step_at_the_epochs_and_at_the_end(done: RunResult) -> None:
+    scored = [(row["step"], row["split"], row["weights"]) for row in rows(done.path) if row["split"] != "train"]
+    val, whole = [("val", "fast"), ("val", "slow")], [(s, w) for w in ("fast", "slow") for s in ("val", "test")]
+    expected = {0: whole, 18: val, 36: val, 45: whole}
+    assert sorted(scored) == sorted((step, *which) for step, several in expected.items() for which in several)
+
+
+def test_the_best_is_the_best_of_the_evaluated_weights_on_the_split_for_choosing(done: RunResult) -> None:
+    slow = [(r["accuracy"], r["step"]) for r in rows(done.path) if (r["split"], r["weights"]) == ("val", "slow")]
+    best = max(value for value, _ in slow)
+    assert done.best == {
+        "metric": "accuracy", "value": best, "split": "val", "weights": "slow",
+        "step": next(step for value, step in slow if value == best),
+    }  # fmt: skip
+    assert done.value == best
+    state = checkpoint.load(done.path / "checkpoints" / "best.pt")
+    assert state is not None
+    assert (state["step"], state["value"]) == (done.best["step"], best)
+
+
+def test_checkpoints_are_two_generations_and_the_best_with_their_digests(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LOOKAHEAD_BENCH_CHECKPOINT_SECONDS", "0")
+    path = run([*RUN, f"results_dir={tmp_path}"]).path / "checkpoints"
+    names = ["best.pt", "step-0000000044.pt", "step-0000000045.pt"]
+    assert sorted(p.name for p in path.iterdir()) == sorted([*names, *(f"{name}.sha256" for name in names)])
+    for name in names:
+        assert checkpoint.digest_file(path / name).read_text().split() == [
+            hashlib.sha256((path / name).read_bytes()).hexdigest(), name,
+        ]  # fmt: skip
+        torch.load(path / name, weights_only=True)
+
+
+@pytest.mark.parametrize("optimizer", options("optimizer"))
+def test_the_same_command_gives_the_same_bits(optimizer: str, tmp_path: Path) -> None:
+    settings = config.load([f"optimizer={optimizer}", *DIGITS, f"results_dir={tmp_path}"])
+    (first,) = execute(settings)
+    before = rows(first.path)
+    (stored,) = execute(settings)
+    assert stored.skipped
+    assert (stored.final, stored.best, stored.record) == (first.final, first.best, first.record)
+    (again,) = execute(config.Config({**settings.nodes, "force": True}))
+    assert not again.skipped
+    assert again.record["seconds"] != first.record["seconds"]
+    assert timeless(rows(again.path)) == timeless(before)
+    assert (again.final, again.best) == (first.final, first.best)
+
+
+def test_force_repeats_and_forgets_the_first_life(tmp_path: Path) -> None:
+    first = run([*RUN, f"results_dir={tmp_path}/one"])
+    (first.path / "samples").mkdir()
+    (first.path / "samples" / "old.png").touch()
+    again = run([*RUN, f"results_dir={tmp_path}/one", "force=true"])
+    assert not (again.path / "samples").exists()
+    assert_same_run(again, run([*RUN, f"results_dir={tmp_path}/two"]))
+
+
+@pytest.mark.parametrize("dataset", options("dataset"))
+def test_every_dataset_leaves_rows_of_its_headline_metric(dataset: str, tmp_path: Path) -> None:
+    settings = config.load([f"dataset={dataset}", "scale=smoke", "max_steps=4", "tracker=none", f"results_dir={tmp_path}"])
+    if "check" not in (CONF / "dataset" / f"{dataset}.yaml").read_text() and dataset != "digits":
+        pytest.skip("reads a data set from the disk; tests/tasks runs those")
+    (result,) = execute(settings)
+    written = rows(result.path)
+    metric = settings["dataset"]["metric"]
+    first, last = ([r for r in written if r["step"] == step and r["split"] != "train"] for step in (0, 4))
+    assert first
+    assert [(r["split"], r["weights"]) for r in first] == [(r["split"], r["weights"]) for r in last]
+    assert all(metric in r for r in first + last)
+    assert {r["weights"] for r in last} == {"fast", "slow"}
+    assert [r["step"] for r in written if r["split"] == "train"] == ([1, 2, 3, 4] if dataset != "digits" else [1, 4])
+
+
+def test_a_toy_task_has_a_row_at_every_step_up_to_1000_and_a_thousand_beyond(tmp_path: Path) -> None:
+    for steps, expected in ((1000, list(range(1, 1001))), (2500, None)):
+        result = run(
+            ["dataset=bilinear", "dataset.dim=2", "dataset.batch_size=2", "optimizer=sgd", "optimizer.lr=0.001",
+             f"max_steps={steps}", "tracker=none", f"results_dir={tmp_path}"]
+        )  # fmt: skip
+        taken = [row["step"] for row in rows(result.path) if row["split"] == "train"]
+        assert (taken[0], taken[-1]) == (1, steps)
+        assert expected is None or taken == expected
+        assert 900 <= len(taken) <= 1001
+        assert max(b - a for a, b in zip(taken, taken[1:], strict=False)) <= -(-steps // 1000)
