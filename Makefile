@@ -41,6 +41,11 @@ format: $(VENV)/ready ## Format the code
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
+.PHONY: figures-theory
+figures-theory: $(VENV)/ready ## Regenerate every theory figure from nothing (deep_vae needs MNIST in DATA)
+	rm -rf results/theory
+	OMP_NUM_THREADS=1 $(BIN)/lookahead-bench figures results_dir=results/theory data_dir=$(DATA)
+
 .PHONY: bench
 bench: $(VENV)/ready ## Measure the speed of the training loop and of the optimizers on this machine
 	$(BIN)/lookahead-bench bench

@@ -11,7 +11,7 @@ import math
 import os
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -122,10 +122,9 @@ def experiment(argv: list[str]) -> int:
 
 def inspect(args: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
     """Hydra's own ways to look at a configuration."""
-    from hydra.errors import HydraException
-
     from lookahead_bench.compose import PRIMARY, hydra_main
-    from lookahead_bench.messages import translate
+    from lookahead_bench.errors import ConfigError
+    from lookahead_bench.messages import COMPOSING, translate
 
     hydra = hydra_main()
     try:
@@ -139,8 +138,10 @@ def inspect(args: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
             hydra.show_info(args.info, config_name=PRIMARY, overrides=args.overrides)
         else:
             hydra.shell_completion(config_name=PRIMARY, overrides=args.overrides)
-    except HydraException as error:
+    except COMPOSING as error:
         raise translate(error, args.overrides) from None
+    except ConfigError:
+        raise
     except ValueError as error:  # --shell-completion without its subcommand
         wrong_arguments(str(error))
     return 0
@@ -188,33 +189,36 @@ def finish(settings: Any, *, table: bool) -> Any:
 
 def sweep(overrides: list[str]) -> int:
     """Every job is checked before the first one starts; then Hydra's sweeper and launcher do them."""
-    from hydra.errors import HydraException
-
+    from lookahead_bench import config
     from lookahead_bench.compose import PRIMARY, hydra_main, jobs
-    from lookahead_bench.messages import translate
+    from lookahead_bench.messages import COMPOSING, translate
 
     try:
         planned = jobs(overrides)
-    except HydraException as error:
+    except COMPOSING as error:
         raise translate(error, overrides) from None
+    PLANNED.clear()
     if planned is not None:
-        check(planned)
+        PLANNED.update(zip(map(tuple, planned), config.every_job(planned), strict=True))
+        check(PLANNED.values())
     hydra = hydra_main()
     try:
         warnings.filterwarnings("ignore", category=UserWarning, module="hydra")
         hydra.multirun(config_name=PRIMARY, task_function=job, overrides=overrides, with_log_configuration=False)
-    except HydraException as error:
+    except COMPOSING as error:
         raise translate(error, overrides) from None
-    return 0 if planned is None else sweep_status(planned)
+    return 0 if planned is None else sweep_status(PLANNED.values())
 
 
-def check(planned: list[list[str]]) -> None:
-    """Refuse a sweep with a wrong configuration anywhere in it, before its first run."""
-    from lookahead_bench import config
+PLANNED: dict[tuple[str, ...], Any] = {}  # overrides of each job of this process's sweep -> its configuration
+
+
+def check(planned: Iterable[Any]) -> None:
+    """Refuse a sweep with an optimizer or a task that cannot be built, before its first run."""
     from lookahead_bench.runs.store import RunDirectory
 
     todo = {}
-    for one in config.every_run(planned):
+    for one in (one for job in planned for one in job.seeds()):
         if one["force"] or not RunDirectory(one).finished():
             todo[str((one["optimizer"], one["dataset"]["_target_"]))] = one
     if todo:
@@ -224,13 +228,12 @@ def check(planned: list[list[str]]) -> None:
             rehearse(one)
 
 
-def sweep_status(planned: list[list[str]]) -> int:
+def sweep_status(planned: Iterable[Any]) -> int:
     """How the jobs of a sweep went: told as they ended, counted here."""
-    from lookahead_bench import config
     from lookahead_bench.runs.store import RunDirectory
 
     counts: dict[str, int] = {}
-    for one in config.every_run(planned):
+    for one in (one for job in planned for one in job.seeds()):
         status = (RunDirectory(one).record() or {}).get("status", "missing")
         counts[status] = counts.get(status, 0) + 1
     print(f"{sum(counts.values())} runs: " + ", ".join(f"{n} {status}" for status, n in sorted(counts.items())))
@@ -247,7 +250,8 @@ def job(composed: Any) -> float:
 
     logging.getLogger("lookahead_bench").setLevel(logging.INFO)
     asked = HydraConfig.get().overrides
-    settings = config.load([*(o for o in asked.hydra if o.startswith("hydra.searchpath=")), *asked.task])
+    overrides = [*(o for o in asked.hydra if o.startswith("hydra.searchpath=")), *asked.task]
+    settings = PLANNED.get(tuple(overrides)) or config.load(overrides)
     try:
         result = finish(settings, table=False)
     except (ConfigError, DataError, RunError) as error:

@@ -12,6 +12,7 @@ completion see one ordinary, complete configuration.
 
 from __future__ import annotations
 
+import copy
 import itertools
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -90,6 +91,10 @@ class Loader(ConfigLoaderImpl):
 
     defaults: DictConfig | None = None
 
+    def __init__(self, path: ConfigSearchPathImpl) -> None:
+        super().__init__(path)
+        self._chosen: dict[tuple[str, ...], DictConfig] = {}  # the jobs of a sweep share most of their choices
+
     def load_configuration(
         self, config_name: str | None, overrides: list[str], *args: Any, **kwargs: Any
     ) -> DictConfig:
@@ -101,7 +106,9 @@ class Loader(ConfigLoaderImpl):
         parsed = [o for o in parsed if o.key_or_group not in UNCHOSEN or o.is_sweep_override() or o.value() is not None]
         overrides = [o.input_line for o in parsed if o.input_line is not None]
         groups = [o.input_line for o in parsed if is_group_choice(o) and o.input_line is not None]
-        choices = super().load_configuration(config_name, groups, *args, **kwargs)
+        if tuple(groups) not in self._chosen:
+            self._chosen[tuple(groups)] = super().load_configuration(config_name, groups, *args, **kwargs)
+        choices = copy.deepcopy(self._chosen[tuple(groups)])
         picks, values = scale_entries(choices)
         with open_dict(choices):
             for group, name in picks.items():
@@ -169,12 +176,14 @@ def jobs(overrides: Sequence[str]) -> list[list[str]] | None:
         return None
     swept = [f"{key}={value}" for key, value in (master.hydra.sweeper.params or {}).items()]
     final: dict[str, list[str]] = {}
+    places = []  # where Hydra looks for YAML files, for every job
     for override in OverridesParser.create().parse_overrides([*swept, *overrides]):
         if override.is_hydra_override():
+            places += [override.input_line] if override.key_or_group == "hydra.searchpath" else []
             continue
         key = override.get_key_element()
         values: Iterable[str] = (
             override.sweep_string_iterator() if override.is_discrete_sweep() else [override.get_value_element_as_str()]
         )
         final[key] = [f"{key}={value}" for value in values]
-    return [list(job) for job in itertools.product(*final.values())]
+    return [[*places, *job] for job in itertools.product(*final.values())]

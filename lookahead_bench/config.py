@@ -8,15 +8,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-import yaml
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.errors import HydraException
 from hydra.types import RunMode
-from omegaconf.errors import OmegaConfBaseException
 
 from lookahead_bench import rules
 from lookahead_bench.compose import PRIMARY, loader
-from lookahead_bench.messages import translate
+from lookahead_bench.messages import COMPOSING, translate
 from lookahead_bench.rules import DESCRIPTIVE
 from lookahead_bench.validation import require, validated
 
@@ -87,12 +84,12 @@ def load(overrides: Sequence[str]) -> Config:
         keys = {o.key_or_group for o in OverridesParser.create().parse_overrides(list(overrides))}
         user = frozenset(key.split(".")[1] for key in keys if key.startswith("optimizer."))
         return Config(validated(composed, composing.defaults, user), user)
-    except (HydraException, OmegaConfBaseException, yaml.YAMLError) as error:
+    except COMPOSING as error:
         raise translate(error, overrides, composing.defaults) from None
 
 
-def every_run(planned: Sequence[Sequence[str]]) -> Iterable[Config]:
-    """The configuration of every run of a sweep. Jobs that differ in their seed alone are composed once."""
+def every_job(planned: Sequence[Sequence[str]]) -> Iterable[Config]:
+    """The configuration of every job of a sweep. Jobs that differ in their seed alone are composed once."""
     composed: dict[tuple[str, ...], Config] = {}
     for job in planned:
         others = tuple(o for o in job if not o.startswith("seed="))
@@ -103,10 +100,4 @@ def every_run(planned: Sequence[Sequence[str]]) -> Iterable[Config]:
         if seed is not None:
             require(rules.RUN["seed"], "seed", int(seed))
             base = base.with_seed(int(seed))
-        yield from base.seeds()
-
-
-def check_jobs(planned: Sequence[Sequence[str]]) -> None:
-    """Refuse a sweep with a wrong configuration anywhere in it before its first run."""
-    for _ in every_run(planned):
-        pass
+        yield base

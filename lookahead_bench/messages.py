@@ -9,14 +9,16 @@ from collections.abc import Sequence
 from typing import Any
 
 import yaml
-from hydra.errors import MissingConfigException, OverrideParseException
+from hydra.errors import HydraException, MissingConfigException, OverrideParseException
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import InterpolationResolutionError
+from omegaconf.errors import InterpolationResolutionError, OmegaConfBaseException
 
 from lookahead_bench import rules
 from lookahead_bench.compose import GROUPS, compose, options
 from lookahead_bench.errors import ConfigError
 from lookahead_bench.targets import nearest
+
+COMPOSING = (HydraException, OmegaConfBaseException, yaml.YAMLError)  # what composing a configuration may raise
 
 
 def show(value: Any) -> str:
@@ -38,7 +40,7 @@ def translate(error: Exception, overrides: Sequence[str], defaults: DictConfig |
     ):
         group, name = found.groups()
         known = options(group) if group in GROUPS else []
-        remedy = nearest(name, known) or (f"; choose one of {', '.join(known)}" if known else "")
+        remedy = nearest(name, known) or f"; {few(known)}"
         remedy = "; is its plugin installed?" if group.startswith("hydra/") else remedy
         return ConfigError(f"{group}={name}: no such {group}{remedy}")
     if found := re.search(r"Could not override '(.+?)'", message):
@@ -55,6 +57,11 @@ def translate(error: Exception, overrides: Sequence[str], defaults: DictConfig |
         swept = next((o for o in overrides if "," in o), overrides[0] if overrides else "")
         return ConfigError(f"{swept}: several values are a sweep; add -m, or write a list as key=[1,2]")
     return ConfigError(" ".join(message.split()) or type(error).__name__)
+
+
+def few(names: Sequence[str]) -> str:
+    """The names to choose from, where they fit into a line."""
+    return f"choose one of {', '.join(names)}" if len(names) <= 30 else "lookahead-bench list shows the names"
 
 
 def written(key: str, overrides: Sequence[str]) -> str:

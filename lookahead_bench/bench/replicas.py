@@ -1,4 +1,4 @@
-"""R runs as one batched program against the same runs one after another; whole runs, files included, unless it says so."""
+"""R runs as one batched program against the same runs one after another."""
 
 from __future__ import annotations
 

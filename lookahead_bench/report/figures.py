@@ -63,7 +63,6 @@ def draw(names: Sequence[str], values: Mapping[str, str]) -> None:
         paths = draw_one(name, study, values["results_dir"], directory)
         console().print(f"{paths[1]}  ({done} runs done now, {time.perf_counter() - start:.1f} s)", soft_wrap=True)
 
-
     if missing:
         raise DataError("; ".join(missing))
 

@@ -17,7 +17,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 WIDTH = 3.3  # inches, a column of a two-column paper
-STYLE: dict[str, Any] = {
+STYLE: Any = {
     "font.size": 7, "axes.labelsize": 7, "axes.titlesize": 7, "xtick.labelsize": 6, "ytick.labelsize": 6,
     "legend.fontsize": 6, "axes.linewidth": 0.6, "xtick.major.width": 0.6, "ytick.major.width": 0.6,
     "lines.linewidth": 1.0, "lines.markersize": 3.2, "axes.spines.top": False, "axes.spines.right": False,
@@ -73,7 +73,8 @@ def points(ax: Axes, x: Any, y: Any, look: Look, *, error: Any = None, label: st
         elinewidth=0.6, capsize=0, zorder=3,
     )  # fmt: skip
     if label:
-        ax.plot([], [], color=look.colour, linestyle=look.line, marker=look.marker, markerfacecolor="white", label=label)
+        both = {"color": look.colour, "linestyle": look.line, "marker": look.marker, "markerfacecolor": "white"}
+        ax.plot([], [], label=label, **both)
 
 
 def line(ax: Axes, x: Any, y: Any, look: Look) -> None:
@@ -143,7 +144,7 @@ def save(figure: Figure, stem: Path) -> list[Path]:
 
 
 def recurrence(values: Any, order: int) -> float:
-    """The largest root of the linear recurrence of this order that a sequence of numbers obeys: its asymptotic factor."""
+    """The asymptotic factor of a sequence: the largest root of the linear recurrence of this order that it obeys."""
     values = np.asarray(values, dtype=float)
     known = np.stack([values[i : len(values) - order + i] for i in range(order)], axis=1)
     scale = np.abs(values[order:])[:, None] + 1e-300  # every equation counts alike while the sequence decays

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
@@ -14,7 +14,7 @@ from lookahead_bench.tasks.noise import BLOCK, Array, Stream, rng
 
 
 class Bilinear(ClosedForm):
-    """f = sum over i in the batch of (x_i y_i + a_i . x + b_i . y), min over x, max over y; M_i = e_i e_i^T, n = d = dim.
+    """f = sum over i in the batch of x_i y_i + a_i . x + b_i . y, min over x, max over y; x, y, a_i, b_i in R^dim.
 
     F = (m y + sum a_i, -(m x + sum b_i)) with m the batch's indicator: gradients are summed, not averaged, as in the
     notebooks' updates. Solution: y* = -sum a_i, x* = -sum b_i.
@@ -39,7 +39,8 @@ class Bilinear(ClosedForm):
         self.sums = self.tensor(sums)
         self.batches: Stream | None = None
         if batch_size < dim:
-            self.batches = Stream(minibatches([linear for _, linear in drawn], batch_size), seeds, "order", dtype, device)
+            make = minibatches([linear for _, linear in drawn], batch_size)
+            self.batches = Stream(make, seeds, "order", dtype, device)
 
     def batch(self, draw: int) -> Batch:
         super().batch(draw)
@@ -59,7 +60,7 @@ def problem(seed: int, dim: int, divisor: Sequence[int]) -> tuple[Array, Array]:
     return vectors[:, 0], vectors[:, 1:]
 
 
-def minibatches(linear: Sequence[Array], size: int):  # type: ignore[no-untyped-def]
+def minibatches(linear: Sequence[Array], size: int) -> Callable[[np.random.Generator, int], Array]:
     """For Stream: the indicator of each batch and its sums of a_i and of b_i, shape [BLOCK, 3, dim]."""
 
     def make(generator: np.random.Generator, replica: int) -> Array:

@@ -96,7 +96,9 @@ def linear_vae(node: Node) -> None:
     if node["data"] not in PIXELS:
         refuse("data", node["data"], f"must be one of {', '.join(PIXELS)}")
     if node["latent"] >= PIXELS[node["data"]]:
-        refuse("latent", node["latent"], f"must be below the {PIXELS[node['data']]} pixels of dataset.data={node['data']}")
+        refuse(
+            "latent", node["latent"], f"must be below {PIXELS[node['data']]}, the pixels of dataset.data={node['data']}"
+        )
     for key in ("noise_variance", "epsilon"):
         if not number(node[key]) or node[key] <= 0:
             refuse(key, node[key], "must be a finite number > 0")
@@ -125,11 +127,12 @@ def check_set(node: Node) -> None:
     if box is None:
         return
     pairs = sides(box) if isinstance(box, list) and len(box) == 2 else None
-    if pairs is None or any(
-        pair is not None and (not isinstance(pair, list) or len(pair) != 2 or not all(map(number, pair)) or pair[0] > pair[1])
-        for pair in pairs
-    ):
+    if pairs is None or not all(pair is None or is_interval(pair) for pair in pairs):
         refuse("box", box, "must be null, [low,high], or one such pair or null a player: [null,[-1,1]]")
+
+
+def is_interval(pair: Any) -> bool:
+    return isinstance(pair, list) and len(pair) == 2 and all(map(number, pair)) and pair[0] <= pair[1]
 
 
 def sides(box: Sequence[Any]) -> list[Any]:

@@ -46,7 +46,7 @@ class ClosedForm(Task):
         self.point = self.tensor(first)
         self.solution = None if solution is None else self.tensor(np.broadcast_to(solution, shape))
         self.players = {name: [nn.Parameter(self.point[i])] for i, name in enumerate(players)}
-        self._stream = Stream(normal(*shape[1:], scale=noise), seeds, "noise", dtype, device) if noise else None
+        self._stream = Stream(normal(shape[1], shape[2], noise), seeds, "noise", dtype, device) if noise else None
         self._operator = self.point
         self._draws = 0
         self._first_distance = self.distance() if self.solution is not None else None
@@ -122,7 +122,8 @@ class ClosedForm(Task):
 
 def norm(values: Tensor) -> Tensor:
     """[P, d] -> [], [P, R, d] -> [R]: the Euclidean norm over players and numbers."""
-    return torch.linalg.vector_norm(values, dim=(0, -1))
+    length: Tensor = torch.linalg.vector_norm(values, dim=(0, -1))
+    return length
 
 
 def constraint_of(node: Mapping[str, Any], replicas: int) -> Box | Ball | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -13,7 +14,7 @@ from torch import Tensor, nn
 from lookahead_bench.data.fetch import load
 from lookahead_bench.tasks.base import Batch, Scores, Task
 from lookahead_bench.tasks.noise import Array, rng
-from lookahead_bench.theory import ppca_optimum
+from lookahead_bench.theory.ppca import ppca_optimum
 
 LARGEST = {"digits": 16.0, "mnist": 255.0}  # pixel values are divided by it
 
@@ -42,11 +43,10 @@ class LinearVAE(Task):
         stochastic: bool, batch_size: int, epsilon: float, delta: float, seeds: Sequence[int], dtype: torch.dtype,
         device: torch.device | str,
     ) -> None:  # fmt: skip
-        images = centred(data, data_dir)
-        eigenvalues, axes = np.linalg.eigh(images.T @ images / len(images))
+        images, eigenvalues = principal_components(data, str(data_dir))
         best = None if learn_noise else noise_variance
         self.optimum, self.ppca_active, _ = ppca_optimum(eigenvalues, latent, best)
-        self.images = torch.from_numpy(images @ axes).to(device, dtype)
+        self.images = torch.from_numpy(images).to(device, dtype)
         self.variances = torch.from_numpy(eigenvalues).to(device, dtype)
         self.replicas, self.seeds, self.stochastic, self.batch_size = len(seeds), list(seeds), stochastic, batch_size
         self.samples_per_batch = batch_size if stochastic else len(images)
@@ -123,6 +123,14 @@ class LinearVAE(Task):
         fixed = torch.full_like(self.parameters["log_noise"].squeeze(-1), self.ppca_active)
         noise = self.parameters["log_noise"].detach().exp().squeeze(-1)
         yield "val", self.train_metrics() | {"active": self.active(), "ppca_active": fixed, "noise_variance": noise}
+
+
+@functools.lru_cache(maxsize=1)  # the runs of a study share it
+def principal_components(data: str, data_dir: str) -> tuple[Array, Array]:
+    """The images in the basis of their covariance's eigenvectors, and its eigenvalues, the smallest first."""
+    images = centred(data, data_dir)
+    eigenvalues, axes = np.linalg.eigh(images.T @ images / len(images))
+    return images @ axes, eigenvalues
 
 
 def centred(data: str, data_dir: Path | str) -> Array:

@@ -36,7 +36,7 @@ class Quadratic(ClosedForm):
 
 
 class NoisyQuadratic(ClosedForm):
-    """L(x) = 1/2 (x - c)^T A (x - c), c ~ N(0, Sigma) fresh for every batch, A = diag(1, 1/2, ..., 1/dim), Sigma = A^-1.
+    """L(x) = 1/2 (x - c)^T A (x - c), c ~ N(0, A^-1) fresh for every batch, A = diag(1, 1/2, ..., 1/dim).
 
     dim >= 1; start: every number's first value; spread >= 0: standard deviation of each seed's displacement of it.
     The gradient is A (x - c). Metrics beside the distance to the solution 0: expected_loss, the mean over c at the

@@ -17,7 +17,9 @@ class Saddle(ClosedForm):
     """min over theta, max over phi of 2 e1 (theta.A1 theta - phi.B1 phi) + e2 ((theta.A2 theta)^2 - (phi.B2 phi)^2)
     + 4 theta.C phi.
 
-    F = (4 e1 A1 theta + 4 e2 (theta.A2 theta) A2 theta + 4 C phi, 4 e1 B1 phi + 4 e2 (phi.B2 phi) B2 phi - 4 C^T theta).
+    F_theta = 4 e1 A1 theta + 4 e2 (theta.A2 theta) A2 theta + 4 C phi,
+    F_phi = 4 e1 B1 phi + 4 e2 (phi.B2 phi) B2 phi - 4 C^T theta.
+
     dim >= 1, of each player; data_seed: of the matrices, the same for every run; radius > 0: distance of the start
     (in a direction by the run's seed) from the solution 0; noise: standard deviation on every number of F.
     The paper does not say how its matrices are drawn. Here 4 A1 and 4 B1 have eigenvalues spaced evenly over

@@ -136,9 +136,7 @@ VI_GAN = [
 
 
 @pytest.mark.parametrize(("optimizer", "own", "distance"), VI_GAN)
-def test_vi_gan_distances_after_100_iterations(
-    rows: Rows, optimizer: str, own: list[str], distance: float
-) -> None:
+def test_vi_gan_distances_after_100_iterations(rows: Rows, optimizer: str, own: list[str], distance: float) -> None:
     (frame,) = rows("dataset=vi_gan_bilinear", f"optimizer={optimizer}", *(f"optimizer.{o}" for o in own))
     assert len(frame) == 101
     assert frame.distance.iloc[-1] == pytest.approx(distance, rel=1e-6, abs=1e-12)

@@ -61,6 +61,6 @@ def test_a_diverging_replica_disturbs_no_other(tmp_path: Path) -> None:
         if one.status == "done":
             assert_same(one, other)
         assert one.record["step"] == other.record["step"]
-        assert (one.path / "metrics.jsonl").read_text().count("\n") == (
-            other.path / "metrics.jsonl"
-        ).read_text().count("\n")
+        assert (one.path / "metrics.jsonl").read_text().count("\n") == (other.path / "metrics.jsonl").read_text().count(
+            "\n"
+        )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
@@ -10,7 +12,9 @@ from lookahead_bench import theory
 from lookahead_bench.report import plotting as plot
 
 G = 0.9
-FACTORS = {  # of an outer iteration, as functions of mu, and its steps
+FACTORS: dict[
+    str, tuple[Callable[[complex], complex], int]
+] = {  # of an outer iteration, as functions of mu, and its steps
     "sgd": (lambda mu: theory.gda(mu, G), 1),
     "extragradient": (lambda mu: theory.eg(mu, G), 1),
     "eg_plus": (lambda mu: theory.eg(mu, G, 0.5), 1),

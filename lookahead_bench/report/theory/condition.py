@@ -24,8 +24,8 @@ def draw(frame: pd.DataFrame) -> Figure:
     figure, (ax,) = plot.axes(height=2.2)
     frame = plot.train(frame)
     frame = frame.assign(
-        method=np.where(
-            frame["optimizer"] == "lookahead", "lookahead", np.where(frame["optimizer.momentum"] > 0, "heavy_ball", "gd")
+        method=np.select(
+            [frame["optimizer"] == "lookahead", frame["optimizer.momentum"] > 0], ["lookahead", "heavy_ball"], "gd"
         )
     )
     grid = np.geomspace(2, 2e5, 300)
@@ -33,7 +33,7 @@ def draw(frame: pd.DataFrame) -> Figure:
         rates = [1 - theory.factor(NODES[method], np.diag([1 / c, 1.0])) for c in grid]
         plot.line(ax, grid, rates, look)
         found = {
-            float(condition): 1 - measured(run, K if method == "lookahead" else 1, 1 if method == "gd" else 2)
+            condition: 1 - measured(run, K if method == "lookahead" else 1, 1 if method == "gd" else 2)
             for condition, run in frame[frame["method"] == method].groupby("dataset.condition")
         }
         plot.points(ax, list(found), list(found.values()), look, label=LABELS[method])
@@ -48,4 +48,5 @@ def draw(frame: pd.DataFrame) -> Figure:
 def measured(run: pd.DataFrame, steps: int, order: int) -> float:
     """The factor per step of the slower of the two coordinates, from the recurrence that each obeys."""
     rows = run.sort_values("step").iloc[::steps].head(3 * order + 3)
-    return max(plot.recurrence(rows[name], order) for name in ("x", "y") if rows[name].abs().min() > 0) ** (1 / steps)
+    factors = [plot.recurrence(rows[name], order) for name in ("x", "y") if rows[name].abs().min() > 0]
+    return float(max(factors) ** (1 / steps))

@@ -7,8 +7,8 @@ from matplotlib.figure import Figure
 
 from lookahead_bench.report import plotting as plot
 
-LINEAR = plot.LOOKS["extragradient"]._replace(label="linear VAE")
-DEEP = plot.LOOKS["rapp"]._replace(label="deep VAE (test images)")
+LINEAR = plot.LOOKS["extragradient"]._replace(label="linear VAE", line="none")
+DEEP = plot.LOOKS["rapp"]._replace(label="deep VAE (test images)", line="none")
 
 
 def draw(frame: pd.DataFrame) -> Figure:
@@ -16,7 +16,8 @@ def draw(frame: pd.DataFrame) -> Figure:
     linear = plot.final_of(frame[frame["part"] == "linear"], "val").sort_values("dataset.noise_variance")
     deep = plot.final_of(frame[frame["part"] == "deep"], "test").sort_values("dataset.noise_variance")
     noise = linear["dataset.noise_variance"]
-    for ax, metric, optimum in ((active, "active", linear["ppca_active"]), (elbo, "elbo", linear["elbo"] + linear["gap"])):
+    optima = {"active": linear["ppca_active"], "elbo": linear["elbo"] + linear["gap"]}
+    for ax, (metric, optimum) in zip((active, elbo), optima.items(), strict=True):
         ax.plot(noise, optimum, color="#777777", linewidth=2.5, alpha=0.4, label="pPCA")
         for ends, look in ((linear, LINEAR), (deep, DEEP)):
             plot.points(ax, ends["dataset.noise_variance"], ends[metric], look, label=look.label)

@@ -34,8 +34,9 @@ def draw(frame: pd.DataFrame) -> Figure:
             if mine["status"].iloc[0] == "diverged":
                 lost.append(look)
         for row, look in enumerate(lost):
-            distances.annotate(f"{look.label} diverges", (0.98, 0.93 - 0.09 * row), xycoords="axes fraction", ha="right",
-                               color=look.colour, fontsize=6)  # fmt: skip
+            place = 0.98, 0.93 - 0.09 * row
+            words = f"{look.label} diverges"
+            distances.annotate(words, place, xycoords="axes fraction", ha="right", color=look.colour, fontsize=6)
         plane.plot(*SOLUTIONS[game], marker="*", color="#000000", markersize=5, zorder=4)
         plane.set_aspect("equal", adjustable="datalim")
         plane.set_ylabel("y")

@@ -12,8 +12,11 @@ from lookahead_bench import theory
 from lookahead_bench.report import plotting as plot
 from lookahead_bench.tasks.saddle import linear_operator
 
-METHODS = {"extragradient": ("ProximalPoint", {"inner": 2, "relaxation": 1.0}),
-           "past_extragradient": ("PastExtragradient", {"memory": "gradient"})}  # fmt: skip
+PATH = "lookahead_bench.optim."
+METHODS: dict[str, dict[str, Any]] = {
+    "extragradient": {"wrappers": [{"_target_": PATH + "ProximalPoint"}], "inner": 2, "relaxation": 1.0},
+    "past_extragradient": {"wrappers": [{"_target_": PATH + "PastExtragradient"}], "memory": "gradient"},
+}
 
 
 def draw(frame: pd.DataFrame) -> Figure:
@@ -31,20 +34,22 @@ def draw(frame: pd.DataFrame) -> Figure:
 
 def draw_linear(ax: Any, frame: pd.DataFrame) -> None:
     A = linear_operator(int(frame["dataset.dim"].iloc[0]), int(frame["dataset.data_seed"].iloc[0]))
-    for (name, lr), mine in plot.train(frame).groupby(["optimizer", "optimizer.lr"]):
-        wrapper, keys = METHODS[name]
-        node = {"base": {"_target_": "torch.optim.SGD"}, "lr": lr, "wrappers": [{"_target_": wrapper}], **keys}
-        factor = theory.factor(node, A) ** (2 / theory.calls_per_step({**node, "wrappers": [{"_target_": f".{wrapper}"}]}))
+    for _, mine in plot.train(frame).groupby(["optimizer", "optimizer.lr"]):
+        name, lr = str(mine["optimizer"].iloc[0]), float(mine["optimizer.lr"].iloc[0])
+        node = {"base": {"_target_": "torch.optim.SGD"}, "lr": lr, **METHODS[name]}
+        factor = theory.factor(node, A) ** (2 / theory.calls_per_step(node))
         mean = mine.groupby("oracle_calls")["squared"].mean()
         look = plot.LOOKS[name]
         tail = np.array([40.0, 100.0])
         plot.line(ax, tail, mean.iloc[-1] * factor ** (tail - mean.index[-1]), look)
         shown = mean.iloc[:: max(1, len(mean) // 10)]
         plot.points(ax, shown.index, shown, look, label=f"{look.label}" if lr == 0.4 else None)
-        ax.annotate(rf"$\gamma = {lr:g}$", (shown.index[-1], shown.iloc[-1]), xytext=(4, 2 if name == "extragradient" else -6),
+        offset = 4, 2 if name == "extragradient" else -6
+        ax.annotate(rf"$\gamma = {lr:g}$", (shown.index[-1], shown.iloc[-1]), xytext=offset,
                     textcoords="offset points", fontsize=6, color=look.colour)  # fmt: skip
     ax.set_yscale("log")
     ax.set_xlim(0, 116)
+    ax.set_ylim(1e-25, 1)
     plot.log_ticks(ax)
     plot.panel_title(ax, "(a) strongly monotone, last iterate; line: spectral radius")
 
@@ -69,7 +74,7 @@ def draw_stochastic(ax: Any, frame: pd.DataFrame) -> None:
         ax.plot(mean.index, mean, color=look.colour, linestyle=look.line, linewidth=0.8)
         marks = mean.iloc[np.unique(np.geomspace(1, len(mean), 8).astype(int) - 1)]
         plot.points(ax, marks.index, marks, look)
-    guide(ax, np.array([200.0, 10000.0]), float(mean.asof(200)) * 3)
+    guide(ax, np.array([200.0, 10000.0]), float(mean[mean.index <= 200].iloc[-1]) * 3)
     plot.panel_title(ax, r"(c) noise, step $\propto 1 / (t + 15)$, last iterate")
 
 

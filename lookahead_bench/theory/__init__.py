@@ -1,0 +1,54 @@
+"""Closed forms to test and to draw against. NumPy only."""
+
+from lookahead_bench.theory.factors import (
+    eg,
+    game_eigenvalue,
+    gda,
+    heavy_ball,
+    layers,
+    lookahead,
+    past_extragradient,
+    pp,
+    rapp,
+)
+from lookahead_bench.theory.linear import (
+    LINEAR_BASES,
+    calls_per_step,
+    factor,
+    linear_map,
+    spectral_radius,
+)
+from lookahead_bench.theory.noisy import Moments, expected_loss, noisy_cycle, noisy_path
+from lookahead_bench.theory.ppca import ppca_optimum
+from lookahead_bench.theory.radam import (
+    adaptive_rate_variance,
+    adaptive_rate_variance_first_order,
+    radam_rectifier,
+    radam_rho,
+)
+
+__all__ = [
+    "LINEAR_BASES",
+    "Moments",
+    "adaptive_rate_variance",
+    "adaptive_rate_variance_first_order",
+    "calls_per_step",
+    "eg",
+    "expected_loss",
+    "factor",
+    "game_eigenvalue",
+    "gda",
+    "heavy_ball",
+    "layers",
+    "linear_map",
+    "lookahead",
+    "noisy_cycle",
+    "noisy_path",
+    "past_extragradient",
+    "pp",
+    "ppca_optimum",
+    "radam_rectifier",
+    "radam_rho",
+    "rapp",
+    "spectral_radius",
+]

@@ -1,0 +1,57 @@
+"""What one step or cycle multiplies z by where F z = mu z: the scalar formulas of the papers. g is the step size."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+
+def gda(mu: complex, g: float) -> complex:
+    """Gradient descent ascent: 1 - g mu."""
+    return 1 - g * mu
+
+
+def eg(mu: complex, g: float, relaxation: float = 1.0) -> complex:
+    """Extragradient, EG+: 1 - relaxation g mu (1 - g mu)."""
+    return 1 - relaxation * g * mu * (1 - g * mu)
+
+
+def pp(mu: complex, g: float) -> complex:
+    """The exact proximal point: 1 / (1 + g mu). On the quadratic game it converges iff g > -2 rho."""
+    return 1 / (1 + g * mu)
+
+
+def rapp(mu: complex, g: float, inner: int, relaxation: float) -> complex:
+    """1 - relaxation + relaxation (1 - (-g mu)^(inner + 1)) / (1 + g mu)."""
+    return 1 - relaxation + relaxation * (1 - (-g * mu) ** (inner + 1)) / (1 + g * mu)
+
+
+def lookahead(m: complex, k: int | Sequence[int], alpha: float | Sequence[float]) -> complex:
+    """Layers around a base of factor m: m <- 1 - alpha + alpha m^k, innermost first; per outermost cycle."""
+    for steps, weight in layers(k, alpha):
+        m = 1 - weight + weight * m**steps
+    return m
+
+
+def layers(k: int | Sequence[int], alpha: float | Sequence[float]) -> list[tuple[int, float]]:
+    """[(k, alpha), ...] innermost first; a number stands for every layer."""
+    n = max(len(v) if isinstance(v, Sequence) else 1 for v in (k, alpha))
+    ks = list(k) if isinstance(k, Sequence) else [k] * n
+    alphas = list(alpha) if isinstance(alpha, Sequence) else [alpha] * n
+    return list(zip(ks, alphas, strict=True))
+
+
+def past_extragradient(mu: complex, g: float) -> float:
+    """Spectral radius: the largest root of s^2 - (1 - 2 g mu) s - g mu = 0."""
+    return float(np.abs(np.roots([1, -(1 - 2 * g * mu), -g * mu])).max())
+
+
+def heavy_ball(curvature: float, g: float, momentum: float) -> float:
+    """Spectral radius of m <- momentum m + a x, x <- x - g m on 1/2 a x^2."""
+    return float(np.abs(np.roots([1, -(1 + momentum - g * curvature), momentum])).max())
+
+
+def game_eigenvalue(L: float, rho: float) -> complex:
+    """mu of the quadratic game, F z = mu z with z = x + i y: b - i a, |mu| = L."""
+    return complex(L**2 * rho, -np.sqrt(L**2 - L**4 * rho**2))

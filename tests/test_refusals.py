@@ -1,0 +1,179 @@
+"""Every wrong configuration: exit 2, one line with the key, the value, the rule and the nearest valid name, nothing run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from lookahead_bench.cli import command
+
+# overrides -> what the one line says
+WRONG = {
+    # names
+    "optimzer=sgd": ["optimzer=sgd", "did you mean 'optimizer'?"],
+    "+optimzer=sgd": ["optimzer=sgd", "did you mean 'optimizer'?"],
+    "optimizer=multilyer": ["optimizer=multilyer", "did you mean 'multilayer'?"],
+    "dataset=cifer10": ["dataset=cifer10", "did you mean 'cifar10'?"],
+    "scale=CPU": ["scale=CPU", "cpu"],
+    "tracker=wadb": ["tracker=wadb", "did you mean 'wandb'?"],
+    "experiment=nothing/like/it": ["experiment=nothing/like/it", "no such experiment"],
+    "optimizer.lrr=1": ["optimizer.lrr=1", "did you mean 'optimizer.lr'?"],
+    "++optimizer.lrr=1": ["optimizer.lrr=1", "did you mean 'optimizer.lr'?"],
+    "optimizer.base.lr=1": ["optimizer.base.lr=1", "did you mean 'optimizer.lr'?"],
+    "optimizer=sgd optimizer.k=5": ["optimizer.k=5", "means nothing for optimizer=sgd", "lr, momentum"],
+    "optimizer=adam optimizer.momentum=0.9": ["optimizer.momentum=0.9", "means nothing for optimizer=adam"],
+    "dataset.batchsize=5": ["dataset.batchsize=5", "did you mean 'dataset.batch_size'?"],
+    "model.hiden=[5]": ["model.hiden=[5]", "did you mean 'model.hidden'?"],
+    "gpu.treads=5": ["gpu.treads=5", "did you mean 'gpu.threads'?"],
+    "sede=1": ["sede=1", "did you mean 'seed'?"],
+    "hydra/launcher=jobib": ["hydra/launcher=jobib", "plugin"],
+    "lits": ["lits", "did you mean 'list'?"],
+    # numbers
+    "optimizer.lr=-1": ["optimizer.lr=-1", "> 0"],
+    "optimizer.lr=0": ["optimizer.lr=0", "> 0"],
+    "optimizer.lr=nan": ["optimizer.lr=nan", "finite"],
+    "optimizer.lr=inf": ["optimizer.lr=inf", "finite"],
+    "optimizer.lr=abc": ["optimizer.lr=abc", "number"],
+    "optimizer.lr=null": ["optimizer.lr=null", "number"],
+    "optimizer.lr=true": ["optimizer.lr=true", "number"],
+    "optimizer.lr=[0.1]": ["optimizer.lr=[0.1]", "number"],
+    "optimizer.momentum=1": ["optimizer.momentum=1", "< 1"],
+    "optimizer.momentum=-0.1": ["optimizer.momentum=-0.1", ">= 0"],
+    "optimizer.weight_decay=-1": ["optimizer.weight_decay=-1", ">= 0"],
+    "optimizer.k=0": ["optimizer.k=0", ">= 1"],
+    "optimizer.k=2.5": ["optimizer.k=2.5", "integer"],
+    "optimizer.k=true": ["optimizer.k=true", "integer"],
+    "optimizer.k=[]": ["optimizer.k=[]", "one value a layer"],
+    "optimizer.k=[5,0]": ["optimizer.k[1]=0", ">= 1"],
+    "optimizer.alpha=1.5": ["optimizer.alpha=1.5", "<= 1"],
+    "optimizer.alpha=-0.1": ["optimizer.alpha=-0.1", ">= 0"],
+    "optimizer.alpha=nan": ["optimizer.alpha=nan", "finite"],
+    "optimizer.pullback=back": ["optimizer.pullback=back", "none, pullback, reset"],
+    "optimizer.outer_momentum=1": ["optimizer.outer_momentum=1", "< 1"],
+    "optimizer=multilayer optimizer.k=[5,5] optimizer.alpha=[0.5]": ["optimizer.alpha=[0.5]", "as many values as there"],
+    "optimizer=multilayer optimizer.k=[5,5] optimizer.alpha=[0.5,0.5,0.5]": ["[5, 5]", "[0.5, 0.5, 0.5]"],
+    "optimizer=rapp optimizer.inner=-3": ["optimizer.inner=-3", ">= 1"],
+    "optimizer=rapp optimizer.inner=2.5": ["optimizer.inner=2.5", "integer"],
+    "optimizer=rapp optimizer.relaxation=0": ["optimizer.relaxation=0", "> 0"],
+    "optimizer=rapp optimizer.relaxation=1.5": ["optimizer.relaxation=1.5", "<= 1"],
+    "optimizer=adam optimizer.betas=[0.9,1]": ["optimizer.betas=[0.9, 1]", "< 1"],
+    "optimizer=adam optimizer.betas=[0.9]": ["optimizer.betas=[0.9]", "2 values"],
+    "optimizer=ema optimizer.decay=1": ["optimizer.decay=1", "< 1"],
+    "optimizer=past_extragradient optimizer.memory=all": ["optimizer.memory=all", "gradient, step"],
+    "optimizer.lr={modle:0.1}": ["optimizer.lr.modle=0.1", "did you mean 'model'?"],
+    "dataset=bilinear optimizer.lr={x:0.1}": ["optimizer.lr", "'y'"],
+    "dataset=bilinear optimizer.lr={x:0.1,y:-1}": ["optimizer.lr.y=-1", "> 0"],
+    "seed=-1": ["seed=-1", ">= 0"],
+    "seed=4294967296": ["seed=4294967296", "2^32"],
+    "seed=1.5": ["seed=1.5", "integer"],
+    "seed=one": ["seed=one", "integer"],
+    "max_steps=0": ["max_steps=0", ">= 1"],
+    "max_steps=1.5": ["max_steps=1.5", "integer"],
+    "epochs=0": ["epochs=0", ">= 1"],
+    "max_oracle_calls=0.5": ["max_oracle_calls=0.5", ">= 1"],
+    "max_oracle_calls=inf": ["max_oracle_calls=inf", "finite"],
+    "clip_norm=0": ["clip_norm=0", "> 0"],
+    "replicas=0": ["replicas=0", ">= 1"],
+    "replicas=2 seed=4294967295": ["replicas=2", "2^32"],
+    "replicas=2 model=resnet20": ["replicas=2", "BatchNorm"],
+    "force=maybe": ["force=maybe", "true or false"],
+    "resample=always": ["resample=always", "step, call"],
+    "results_dir=": ["results_dir=", "not empty"],
+    "results_dir=null": ["results_dir=null", "not empty"],
+    "data_dir=null": ["data_dir=null", "not empty"],
+    "dataset.batch_size=0": ["dataset.batch_size=0", ">= 1"],
+    "dataset.batch_size=5000": ["dataset.batch_size=5000", "1437"],
+    "dataset.val_size=1437": ["dataset.val_size=1437", "1437"],
+    "dataset.augment=3": ["dataset.augment=3", "true or false"],
+    "dataset.metric=speed": ["dataset.metric=speed", "accuracy"],
+    "dataset.players=[a]": ["dataset.players", "leave it out"],
+    "+dataset.check=os.system": ["dataset.check=os.system", "no such key"],
+    "model.hidden=[0]": ["model.hidden=[0]", ">= 1"],
+    "model.hidden=5": ["model.hidden=5", "a list"],
+    "schedule=cosine schedule.warmup=1.5": ["schedule.warmup=1.5", "< 1"],
+    "schedule=step schedule.milestones=[0.5,0.2]": ["schedule.milestones=[0.5, 0.2]", "increasing"],
+    "schedule=step schedule.factor=0": ["schedule.factor=0", "> 0"],
+    "tracker=wandb tracker.mode=sometimes": ["tracker.mode=sometimes", "auto, online, offline"],
+    "gpu.device=tpu": ["gpu.device=tpu", "cuda"],
+    "gpu.threads=0": ["gpu.threads=0", ">= 1"],
+    "precision=fp16": ["precision=fp16", "bfloat16"],
+    "precision=float16": ["precision=float16", "bfloat16"],
+    "precision=double": ["precision=double", "float64"],
+    # classes
+    "optimizer.base._target_=os.system": ["optimizer.base._target_=os.system", "standard library"],
+    "optimizer.base._target_=builtins.eval": ["builtins.eval", "standard library"],
+    "optimizer.base._target_=logging.os.system": ["logging.os.system", "standard library"],
+    "optimizer.base._target_=torch.nn.Linear": ["torch.nn.Linear", "only torch.optim"],
+    "optimizer.base._target_=torch.optim.SGDD": ["torch.optim.SGDD", "did you mean 'SGD'?"],
+    "optimizer.base._target_=torch.optim.lr_scheduler.StepLR": ["StepLR", "ptimizer"],
+    "optimizer.base._target_=nowhere.SGD": ["nowhere.SGD", "nowhere"],
+    "optimizer.base._target_=SGD": ["optimizer.base._target_=SGD", "dotted path"],
+    "optimizer.base._target_=null": ["optimizer.base._target_=null", "dotted path"],
+    "optimizer.base=3": ["optimizer.base=3", "_target_"],
+    "optimizer.wrappers=3": ["optimizer.wrappers=3", "list"],
+    "optimizer.wrappers=[3]": ["optimizer.wrappers[0]=3", "_target_"],
+    "optimizer.wrappers=[{_target_:os.system}]": ["os.system", "standard library"],
+    "optimizer.wrappers=[{_target_:torch.optim.SGD}]": ["torch.optim.SGD", "optimizer.wrappers[0]"],
+    "+optimizer.base.nesterow=true": ["optimizer.base.nesterow=true", "did you mean 'nesterov'?"],
+    "optimizer.base._target_=torch.optim.Adam optimizer.momentum=0.5": ["optimizer.momentum=0.5", "torch.optim.Adam"],
+    "optimizer=extragradient optimizer.base._target_=torch.optim.LBFGS": ["torch.optim.LBFGS", "ProximalPoint"],
+    "optimizer=lookahead optimizer.name=../../elsewhere": ["optimizer.name=../../elsewhere", "letters"],
+    "dataset._target_=os.system": ["dataset._target_=os.system", "standard library"],
+    "model._target_=os.system": ["model._target_=os.system", "standard library"],
+    "schedule._target_=shutil.rmtree": ["schedule._target_=shutil.rmtree", "standard library"],
+    # grammar
+    "optimizer=sgd,adam": ["optimizer=sgd,adam", "-m"],
+    "seed=1,2": ["seed=1,2", "-m"],
+    "optimizer.k=[5": ["optimizer.k=[5", "cannot be read"],
+    "=3": ["=3", "cannot be read"],
+    "~seed": ["~seed", "cannot be deleted"],
+    "~optimizer": ["~optimizer", "cannot be deleted"],
+    "optimizer=null": ["optimizer=null", "sgd"],
+    "dataset=3": ["dataset=3", "digits"],
+    "optimizer=../dataset/digits": ["optimizer=../dataset/digits", "sgd"],
+    "+optimizer=sgd": ["+optimizer=sgd", "write optimizer=sgd"],
+    "seed=${nothing}": ["seed=${nothing}", "not found"],
+    "seed=${seed}": ["seed=${seed}", "recursive"],
+    "--no-such-option": ["--no-such-option", "--help"],
+    "--config-name=other": ["--config-name", "--help"],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("overrides", WRONG)
+def test_a_wrong_configuration_is_one_line(
+    overrides: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given = overrides.split() if "results_dir=" in overrides else [f"results_dir={tmp_path}", *overrides.split()]
+    assert command(given) == 2
+    out, err = capsys.readouterr()
+    (line,) = err.splitlines()
+    assert out == ""
+    assert line.startswith("lookahead-bench: ")
+    assert len(line) < 600
+    for words in WRONG[overrides]:
+        assert words in line
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["status", "reslts_dir=x"], ["status", "x"], ["report", "--fast"], ["list", "multilyer"], ["list", "key=3"],
+        ["data"], ["data", "cifar11"], ["bench", "nothing"],
+    ],
+    ids=" ".join,
+)  # fmt: skip
+def test_wrong_arguments_of_the_other_commands(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert command(arguments) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert arguments[-1].split("=")[0].strip("-") in line
+
+
+def test_a_yaml_file_that_is_none_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "optimizer").mkdir()
+    (tmp_path / "optimizer" / "mine.yaml").write_text("name: mine\ndescription: a: b\n")
+    for sweep in ([], ["-m", "seed=1,2"]):
+        assert command(["--config-dir", str(tmp_path), "optimizer=mine", *sweep]) == 2
+        (line,) = capsys.readouterr().err.splitlines()
+        assert f"{tmp_path}/optimizer/mine.yaml, line 2" in line
