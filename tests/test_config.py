@@ -1,195 +1,138 @@
-"""What is refused, in which words; what is and is not part of a run's identity."""
+"""Every YAML composes to a sound configuration; a run's identity covers what can change a number, and nothing else."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
+from omegaconf import OmegaConf
 
-from lookahead_bench import config
-from lookahead_bench.cli import command
-from lookahead_bench.errors import ConfigError
-from lookahead_bench.rules import BUDGETS
+from lookahead_bench.compose import CONF, jobs, options
+from lookahead_bench.config import EXECUTION, load
+from lookahead_bench.rules import BUDGETS, OPTIMIZER
 
-CONF = Path(__file__).resolve().parent.parent / "conf"
-OPTIMIZERS = sorted(p.stem for p in (CONF / "optimizer").glob("*.yaml"))
-DATASETS = sorted(p.stem for p in (CONF / "dataset").glob("*.yaml"))
-
-REFUSED = [
-    ("optimzer=sgd", ["optimzer", "'optimizer'"]),
-    ("+optimzer=sgd", ["optimzer", "'optimizer'"]),
-    ("optimizer=multilyer", ["multilyer", "'multilayer'"]),
-    ("dataset=cifar1", ["cifar1", "'cifar10'"]),
-    ("optimizer.lrr=1", ["optimizer.lrr", "'optimizer.lr'"]),
-    ("optimizer.lr=-1", ["optimizer.lr=-1", "> 0"]),
-    ("optimizer.lr=0", ["optimizer.lr=0", "> 0"]),
-    ("optimizer.lr=nan", ["optimizer.lr", "finite"]),
-    ("optimizer.lr=inf", ["optimizer.lr", "finite"]),
-    ("optimizer.lr=abc", ["optimizer.lr=abc", "finite number"]),
-    ("optimizer.momentum=1", ["optimizer.momentum=1", "< 1"]),
-    ("optimizer.k=0", ["optimizer.k=0", "integer >= 1"]),
-    ("optimizer.k=2.5", ["optimizer.k=2.5", "integer >= 1"]),
-    ("optimizer.k=[]", ["optimizer.k", "one value a layer"]),
-    ("optimizer.alpha=1.5", ["optimizer.alpha=1.5", "<= 1"]),
-    ("optimizer.pullback=back", ["optimizer.pullback=back", "reset"]),
-    ("optimizer=rapp optimizer.inner=-3", ["optimizer.inner=-3", "integer >= 1"]),
-    ("optimizer=rapp optimizer.relaxation=0", ["optimizer.relaxation=0", "> 0"]),
-    ("optimizer=multilayer optimizer.k=[5,5,5]", ["optimizer.k", "optimizer.alpha", "layers"]),
-    ("optimizer=adam optimizer.momentum=0.9", ["optimizer.momentum", "optimizer=adam", "weight_decay"]),
-    ("optimizer.base._target_=torch.optim.Adam optimizer.momentum=0.9", ["momentum", "torch.optim.Adam"]),
-    ("optimizer.base._target_=torch.optim.Adm", ["torch.optim.Adm", "'Adam'"]),
-    ("optimizer.base._target_=no_such.Thing", ["no_such"]),
-    ("optimizer.base._target_=os.system", ["os.system", "standard library"]),
-    ("optimizer.base._target_=torch.nn.Linear", ["torch.nn.Linear", "torch.optim"]),
-    ("optimizer.base._target_=torch.optim.lr_scheduler.StepLR", ["StepLR", "Optimizer"]),
-    ("optimizer=extragradient optimizer.base._target_=torch.optim.LBFGS", ["LBFGS", "more than once"]),
-    ("optimizer.lr={modle:1}", ["optimizer.lr", "model"]),
-    ("seed=-1", ["seed=-1", ">= 0"]),
-    ("seed=4294967296", ["seed=4294967296", "2^32"]),
-    ("seed=1,2", ["seed=1,2", "-m"]),
-    ("epochs=0", ["epochs=0", ">= 1"]),
-    ("max_steps=0", ["max_steps=0", ">= 1"]),
-    ("max_oracle_calls=0", ["max_oracle_calls=0", ">= 1"]),
-    ("replicas=0", ["replicas=0", ">= 1"]),
-    ("replicas=2 model=resnet20", ["replicas=2", "BatchNorm"]),
-    ("replicas=2 optimizer.base._target_=torch.optim.LBFGS", ["replicas=2", "LBFGS"]),
-    ("precision=float16", ["float16", "closures", "bfloat16"]),
-    ("resample=never", ["resample=never", "step, call"]),
-    ("clip_norm=-1", ["clip_norm=-1", "> 0"]),
-    ("dataset.batch_size=0", ["dataset.batch_size=0", ">= 1"]),
-    ("dataset.batch_size=2000", ["dataset.batch_size=2000", "training samples"]),
-    ("model.hiden=3", ["model.hiden", "'model.hidden'"]),
-    ("gpu.device=tpu", ["gpu.device=tpu", "cuda"]),
-    ("dataset=quadratic_game dataset.rho=1", ["dataset.rho=1", "L"]),
-    ("scale=huge", ["scale=huge", "paper"]),
-]
+OPTIMIZERS, DATASETS = options("optimizer"), options("dataset")
 
 
-def refusal(line: str, capsys: pytest.CaptureFixture[str]) -> str:
-    """The one line that the command prints for a wrong configuration."""
-    assert command(line.split()) == 2
-    told = capsys.readouterr()
-    assert told.out == ""
-    assert told.err.count("\n") == 1, told.err
-    return told.err
+def run_id(*overrides: str) -> str:
+    return load(list(overrides)).run_id
 
 
-@pytest.mark.parametrize(("line", "words"), REFUSED, ids=[line for line, _ in REFUSED])
-def test_wrong_input_gets_one_line_and_leaves_nothing(
-    line: str, words: list[str], capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    told = refusal(line, capsys)
-    assert all(word in told for word in words), told
-    assert not list(tmp_path.iterdir())
-
-
-@pytest.mark.parametrize(
-    "line", ["--help", "list", "list rapp", "optimizer=multilyer", "optimizer.lr=-1", "max_steps=0"]
-)
-def test_light_commands_import_no_torch(line: str) -> None:
-    code = (
-        "import sys\nfrom lookahead_bench.cli import command\n"
-        f"status = command({line.split()!r})\n"
-        "assert 'torch' not in sys.modules and 'pandas' not in sys.modules\n"
-        f"assert status == {0 if line[0] in '-l' else 2}"
-    )
-    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
-
-
-def test_help_and_refusals_are_quick() -> None:
-    def seconds(line: str) -> float:
-        times = []
-        for _ in range(3):
-            start = time.perf_counter()
-            subprocess.run([sys.executable, "-m", "lookahead_bench", *line.split()], capture_output=True, check=False)
-            times.append(time.perf_counter() - start)
-        return min(times)  # what it takes when nobody else wants the cores
-
-    assert seconds("--help") < 1.0
-    assert seconds("optimizer.lr=-1") < 2.0
+# ----------------------------------------------------------------------------------------------------------- the files
 
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
-def test_every_optimizer_is_sound_on_every_task(optimizer: str) -> None:
-    for dataset in DATASETS:
-        loaded = config.load([f"optimizer={optimizer}", f"dataset={dataset}"])
-        assert loaded["optimizer"]["name"] == optimizer
-        assert loaded["dataset"]["name"] == dataset
-        assert loaded.run_id.startswith(f"{dataset}-{optimizer}-s1-")
+def test_every_optimizer_is_sound_and_has_its_keys_at_its_own_top_level(optimizer: str) -> None:
+    dataset = DATASETS[OPTIMIZERS.index(optimizer) % len(DATASETS)]  # each with another one
+    config = load([f"optimizer={optimizer}", f"dataset={dataset}", "optimizer.lr=0.0123"])
+    assert (config["optimizer"]["name"], config["optimizer"]["lr"]) == (optimizer, 0.0123)
+    assert config.run_id.startswith(f"{dataset}-{optimizer}-s1-")
+    file = OmegaConf.load(CONF / "optimizer" / f"{optimizer}.yaml")
+    assert all(file[key] for key in ("description", "equation", "source"))
 
 
 @pytest.mark.parametrize("dataset", DATASETS)
-def test_every_task_is_sound_at_every_scale(dataset: str) -> None:
-    loaded = [config.load([f"dataset={dataset}", f"scale={scale}"]) for scale in ("smoke", "cpu", "paper")]
-    assert len({one.run_id for one in loaded}) == 3
-    assert all(any(one[key] for key in BUDGETS) for one in loaded)
+def test_every_dataset_has_a_budget_and_settings_of_its_own_at_every_scale(dataset: str) -> None:
+    file = OmegaConf.load(CONF / "dataset" / f"{dataset}.yaml")
+    tuned = list((CONF / "tuned").glob(f"{dataset}/**/lookahead.yaml"))
+    for scale, entries in file.scales.items():
+        config = load([f"dataset={dataset}", f"scale={scale}"])
+        assert any(config[key] is not None for key in BUDGETS)
+        for key, value in entries.items():
+            found = (config if key in config.nodes else config["dataset"])[key]
+            assert (found["name"] if isinstance(found, dict) else found) == value
+        for key, value in file.optimizer.items():
+            assert tuned or key not in OPTIMIZER or config["optimizer"].get(key, value) == value
+    assert set(file.scales) == {"smoke", "cpu", "paper"}
 
 
-BASE = ["optimizer=lookahead", "dataset=digits"]
+TUNED = [p.relative_to(CONF / "tuned").with_suffix("") for p in sorted((CONF / "tuned").rglob("*.yaml"))]
 
 
-@pytest.mark.parametrize(
-    "other",
-    [
-        "tracker=none", "gpu=cpu", "gpu.compile=true", "gpu.threads=1", "gpu.channels_last=true", "data_dir=x",
-        "results_dir=y", "force=true", "replicas=4", "epochs=30", "optimizer.lr=0.1", "optimizer.k=5.0e0",
-    ],
-)  # fmt: skip
-def test_what_cannot_change_a_number_is_not_in_the_identity(other: str) -> None:
-    if other == "optimizer.k=5.0e0":
-        with pytest.raises(ConfigError):
-            config.load([*BASE, other])
-    else:
-        assert config.load([*BASE, other]).run_id == config.load(BASE).run_id
+@pytest.mark.parametrize("tuned", TUNED, ids=str)
+def test_tuned_settings_are_defaults_below_the_command_line(tuned: Path) -> None:
+    dataset, *scale, optimizer = tuned.parts
+    chosen = [f"dataset={dataset}", f"optimizer={optimizer}", *(f"scale={s}" for s in scale)]
+    values = OmegaConf.load((CONF / "tuned" / tuned).with_suffix(".yaml"))
+    node, other = (load([*chosen, *more])["optimizer"] for more in ([], ["optimizer.lr=0.123"]))
+    for key, value in values.items():
+        assert node[key] == value
+        assert other[key] == (0.123 if key == "lr" else value)
 
 
-@pytest.mark.parametrize(
-    "other",
-    [
-        "seed=2", "epochs=31", "max_steps=7", "max_oracle_calls=7", "precision=float64", "resample=call", "clip_norm=1",
-        "optimizer.lr=0.2", "optimizer.k=6", "dataset.batch_size=32", "model=cnn", "model.hidden=[64]",
-        "schedule=cosine", "scale=paper", "+optimizer.base.nesterov=true",
-    ],
-)  # fmt: skip
-def test_what_can_change_a_number_is_in_the_identity(other: str) -> None:
-    assert config.load([*BASE, other]).run_id != config.load(BASE).run_id
-
-
-def test_one_configuration_has_one_identity_however_it_is_written() -> None:
-    a = config.load(["optimizer=lookahead", "optimizer.lr=1", "seed=3"])
-    b = config.load(["seed=3", "optimizer.lr=1.0", "optimizer=lookahead"])
-    assert a.run_id == b.run_id
-    layers = config.load(["optimizer=multilayer", "optimizer.alpha=0.5"]).run_id
-    assert layers == config.load(["optimizer=multilayer", "optimizer.alpha=[0.5,0.5]"]).run_id
-
-
-def test_replicas_are_the_runs_of_their_seeds() -> None:
-    together = config.load([*BASE, "seed=5", "replicas=3"])
-    alone = [config.load([*BASE, f"seed={seed}"]).run_id for seed in (5, 6, 7)]
-    assert [one.run_id for one in together.seeds()] == alone
-
-
-def test_tuned_settings_are_below_the_command_line() -> None:
-    paper = ["dataset=cifar10", "scale=paper", "optimizer=lookahead"]
-    assert config.load(paper)["optimizer"]["alpha"] == 0.8
-    assert config.load([*paper, "optimizer.alpha=0.3"])["optimizer"]["alpha"] == 0.3
-    assert config.load(["dataset=cifar10", "optimizer=lookahead"])["optimizer"]["alpha"] == 0.5
-
-
-def test_a_budget_that_is_set_replaces_the_tasks_own() -> None:
-    loaded = config.load([*BASE, "max_steps=50"])
-    assert (loaded["epochs"], loaded["max_steps"]) == (None, 50)
-
-
-@pytest.mark.parametrize("experiment", [p.relative_to(CONF / "experiment") for p in CONF.rglob("experiment/**/*.yaml")])
-def test_every_experiment_plans_sound_runs(experiment: Path) -> None:
-    from lookahead_bench.compose import jobs
-
-    planned = jobs([f"experiment={experiment.with_suffix('').as_posix()}"])
+@pytest.mark.parametrize("experiment", options("experiment"))
+def test_every_experiment_plans_sound_runs(experiment: str) -> None:
+    planned = jobs([f"experiment={experiment}"])
     assert planned
-    config.load(planned[0])
-    config.load(planned[-1])
+    assert load(planned[0]).run_id
+    assert load(planned[-1]).run_id
+
+
+# -------------------------------------------------------------------------------------------------------- the identity
+
+NOT_PART = [
+    "force=true", "replicas=5", "results_dir=elsewhere", "data_dir=elsewhere", "tracker.project=other", "tracker=wandb",
+    "gpu=cpu", "gpu.threads=3", "gpu.compile=true", "gpu.channels_last=true", "gpu.fused=false", "gpu.device=cuda:3",
+]  # fmt: skip
+PART = [
+    "seed=2", "epochs=3", "max_steps=3", "max_oracle_calls=3", "precision=float64", "resample=call", "clip_norm=1",
+    "scale=paper", "model=cnn", "model.hidden=[3]", "schedule=cosine", "dataset.batch_size=32", "dataset.val_size=0",
+    "dataset.augment=true", "dataset=bilinear", "optimizer=sgd", "optimizer.lr=0.2", "optimizer.k=6",
+    "optimizer.alpha=0.4", "optimizer.momentum=0.8", "optimizer.weight_decay=0", "optimizer.pullback=reset",
+    "optimizer.outer_momentum=0.1", "optimizer.base._target_=torch.optim.Adam", "+optimizer.base.nesterov=true",
+    "optimizer.lr={model:0.1}",
+]  # fmt: skip
+
+
+def test_what_cannot_change_a_number_is_not_part() -> None:
+    assert run_id(*NOT_PART) == run_id() == run_id("tracker=none")
+
+
+def test_what_can_change_a_number_is_part() -> None:
+    assert len({run_id(*override) for override in [[], *([one] for one in PART)]}) == len(PART) + 1
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (["optimizer.lr=1"], ["optimizer.lr=1.0"]),
+        (["optimizer.lr=0.1"], ["optimizer.lr=1e-1"]),
+        (["seed=3", "optimizer.lr=0.3", "optimizer=sgd"], ["optimizer=sgd", "optimizer.lr=0.3", "seed=3"]),
+        (["optimizer=multilayer", "optimizer.alpha=0.5"], ["optimizer=multilayer", "optimizer.alpha=[0.5,0.5]"]),
+        (["epochs=30"], []),  # the task's own budget, said aloud
+        (["model=mlp", "schedule=constant", "dataset=digits", "scale=cpu"], []),
+        (["model=null", "schedule=null", "experiment=null"], []),
+        (["seed=1", "seed=2"], ["seed=2"]),
+        (["dataset.epochs=7"], ["epochs=7"]),
+    ],
+    ids=str,
+)
+def test_the_same_run_written_in_two_ways(one: list[str], other: list[str]) -> None:
+    assert run_id(*one) == run_id(*other)
+
+
+def test_replicas_have_the_identities_of_the_single_runs() -> None:
+    assert [one.run_id for one in load(["replicas=3", "seed=5"]).seeds()] == [run_id(f"seed={s}") for s in (5, 6, 7)]
+
+
+def test_the_name_is_readable() -> None:
+    name, digest = run_id("optimizer=multilayer", "seed=3").rsplit("-", 1)
+    assert name == "digits-multilayer-s3"
+    assert len(digest) == 8
+    assert int(digest, 16) >= 0
+
+
+def test_it_is_the_same_in_another_process() -> None:
+    code = "from lookahead_bench.config import load; print(load(['optimizer=rapp']).run_id)"
+    environment = {"PYTHONHASHSEED": "7", "PYTHONPATH": ":".join(sys.path)}
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True, env=environment)
+    assert done.stdout.strip() == run_id("optimizer=rapp")
+
+
+def test_scientific_and_execution_are_the_whole() -> None:
+    config = load([])
+    assert set(config.scientific) | set(EXECUTION) == set(config.nodes)
+    assert "description" not in str(config.scientific)
+    assert "equation" not in str(config.scientific)

@@ -1,4 +1,4 @@
-"""Runs that take a fraction of a second, what they leave behind, and processes that can be killed in the middle of one."""
+"""Runs that take a fraction of a second, what they leave behind, and processes that can be killed in the middle."""
 
 from __future__ import annotations
 
@@ -20,6 +20,14 @@ from lookahead_bench.runs.checkpoint import generations, load_newest
 from lookahead_bench.runs.run import RunResult, execute
 
 DIGITS = ["model.hidden=[8]", "max_steps=30", "tracker=none"]  # 18 steps are an epoch
+
+CONF = Path(__file__).resolve().parent.parent / "conf"
+
+
+def embedded(dataset: str) -> list[str]:
+    """For a task that takes its images from one of several sets: the set that needs no download."""
+    return ["dataset.data=digits"] if "\ndata: " in (CONF / "dataset" / f"{dataset}.yaml").read_text() else []
+
 
 _FORKS = multiprocessing.get_context("forkserver")  # imports torch once; every process below is a fork of it
 _FORKS.set_forkserver_preload(

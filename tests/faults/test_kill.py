@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from omegaconf import OmegaConf
-from tiny_runs import DIGITS, assert_same_run, at, rows, start, steps_saved, wait_for
+from tiny_runs import DIGITS, assert_same_run, at, embedded, rows, start, steps_saved, wait_for
 
 from lookahead_bench import config, run
 from lookahead_bench.compose import CONF, options
@@ -45,7 +45,8 @@ def test_every_optimizer_on_digits(optimizer: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("dataset", TOYS)
 def test_every_toy_task(dataset: str, tmp_path: Path) -> None:
-    killed_and_resumed([f"dataset={dataset}", "optimizer=la_eg", "max_steps=30", "tracker=none"], tmp_path, kills=1)
+    task = [f"dataset={dataset}", *embedded(dataset)]
+    killed_and_resumed([*task, "optimizer=la_eg", "max_steps=30", "tracker=none"], tmp_path, kills=1)
 
 
 @pytest.mark.parametrize(

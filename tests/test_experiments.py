@@ -1,0 +1,16 @@
+"""Every study under conf/experiment plans sound runs."""
+
+from __future__ import annotations
+
+import pytest
+
+from lookahead_bench import config
+from lookahead_bench.compose import jobs, options
+
+
+@pytest.mark.parametrize("name", options("experiment"))
+def test_every_study_plans_sound_runs(name: str) -> None:
+    planned = jobs([f"experiment={name}"])
+    assert planned
+    for job in (planned[0], planned[-1]):
+        assert config.load(job).run_id
