@@ -179,7 +179,7 @@ def jobs(overrides: Sequence[str]) -> list[list[str]] | None:
     places = []  # where Hydra looks for YAML files, for every job
     for override in OverridesParser.create().parse_overrides([*swept, *overrides]):
         if override.is_hydra_override():
-            places += [override.input_line] if override.key_or_group == "hydra.searchpath" else []
+            places += [str(override.input_line)] if override.key_or_group == "hydra.searchpath" else []
             continue
         key = override.get_key_element()
         values: Iterable[str] = (

@@ -68,7 +68,8 @@ LAZY = {
 def test_what_is_imported(arguments: str, tmp_path: Path) -> None:
     code = (
         "import sys; from lookahead_bench.cli import command; command(sys.argv[2:]);"
-        "wrong = [m for m in sys.argv[1].split(',') if m in sys.modules]; sys.exit(f'imported: {wrong}' if wrong else 0)"
+        "wrong = [m for m in sys.argv[1].split(',') if m in sys.modules]; "
+        "sys.exit(f'imported: {wrong}' if wrong else 0)"
     )
     done = subprocess.run([sys.executable, "-c", code, ",".join(LAZY[arguments]), *arguments.split()],
                           capture_output=True, text=True, cwd=tmp_path)  # fmt: skip
@@ -78,7 +79,9 @@ def test_what_is_imported(arguments: str, tmp_path: Path) -> None:
 def test_a_finished_run_is_skipped_without_torch(tmp_path: Path) -> None:
     overrides = ["optimizer=sgd", *DIGITS, f"results_dir={tmp_path}"]
     assert command(overrides) == 0
-    code = "import sys; from lookahead_bench.cli import command; sys.exit(command(sys.argv[1:]) or 'torch' in sys.modules)"
+    code = (
+        "import sys; from lookahead_bench.cli import command; sys.exit(command(sys.argv[1:]) or 'torch' in sys.modules)"
+    )
     done = subprocess.run([sys.executable, "-c", code, *overrides], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert "had been finished" in done.stdout

@@ -1,4 +1,4 @@
-"""Every wrong configuration: exit 2, one line with the key, the value, the rule and the nearest valid name, nothing run."""
+"""Every wrong configuration: exit 2, one line with key, value, rule and nearest valid name, nothing run."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ WRONG = {
     "optimizer.alpha=nan": ["optimizer.alpha=nan", "finite"],
     "optimizer.pullback=back": ["optimizer.pullback=back", "none, pullback, reset"],
     "optimizer.outer_momentum=1": ["optimizer.outer_momentum=1", "< 1"],
-    "optimizer=multilayer optimizer.k=[5,5] optimizer.alpha=[0.5]": ["optimizer.alpha=[0.5]", "as many values as there"],
+    "optimizer=multilayer optimizer.k=[5,5] optimizer.alpha=[0.5]": ["optimizer.alpha=[0.5]", "as many values as"],
     "optimizer=multilayer optimizer.k=[5,5] optimizer.alpha=[0.5,0.5,0.5]": ["[5, 5]", "[0.5, 0.5, 0.5]"],
     "optimizer=rapp optimizer.inner=-3": ["optimizer.inner=-3", ">= 1"],
     "optimizer=rapp optimizer.inner=2.5": ["optimizer.inner=2.5", "integer"],
@@ -143,9 +143,7 @@ WRONG = {
 
 
 @pytest.mark.parametrize("overrides", WRONG)
-def test_a_wrong_configuration_is_one_line(
-    overrides: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_wrong_configuration_is_one_line(overrides: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     given = overrides.split() if "results_dir=" in overrides else [f"results_dir={tmp_path}", *overrides.split()]
     assert command(given) == 2
     out, err = capsys.readouterr()

@@ -59,7 +59,8 @@ def test_values_written_with_two_plus_signs_reach_the_jobs(tmp_path: Path) -> No
 
 @pytest.mark.parametrize(
     "wrong",
-    [["optimizer.lr=0.1,0.2,-1"], ["seed=1,2,-3"], ["optimizer=sgd,multilyer"], ["optimizer=lookahead,sgd", "optimizer.k=3"],
+    [["optimizer.lr=0.1,0.2,-1"], ["seed=1,2,-3"], ["optimizer=sgd,multilyer"],
+     ["optimizer=lookahead,sgd", "optimizer.k=3"],
      ["optimizer=sgd,rapp", "optimizer.base._target_=fault_optimizers.Refuses"]],
     ids=lambda wrong: wrong[-1],
 )  # fmt: skip

@@ -35,7 +35,8 @@ def write_run(
     path = results / "runs" / f"digits-{name}-s{seed}-{abs(hash(str(sorted(scientific.items())))) % 10**8:08d}"
     path.mkdir(parents=True)
     optimizer = {"name": name, "lr": 0.1} | scientific.pop("optimizer", {})
-    config = {"seed": seed, "scale": "cpu", "dataset": {"name": "digits"}, "optimizer": optimizer, "model": {"name": "mlp"},
+    config = {"seed": seed, "scale": "cpu", "dataset": {"name": "digits"}, "optimizer": optimizer,
+              "model": {"name": "mlp"},
               "schedule": {"name": "constant"}, **scientific}  # fmt: skip
     (path / "config.yaml").write_text(yaml.safe_dump({"scientific": config, "execution": {}}))
     (path / "run.json").write_text(json.dumps({"status": status, "metric": "accuracy", "direction": "max"}))
@@ -44,7 +45,8 @@ def write_run(
         for weights, value in scores.items():
             for split in ("val", "test"):
                 shown = value if step else 0.1
-                lines.append({"step": step, "oracle_calls": step, "samples": step, "epoch": step / 10, "seconds": 0.5 * step,
+                lines.append({"step": step, "oracle_calls": step, "samples": step, "epoch": step / 10,
+                              "seconds": 0.5 * step,
                               "split": split, "weights": weights, "loss": 1.0, "accuracy": shown})  # fmt: skip
     (path / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
 

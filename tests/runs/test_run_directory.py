@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 from pathlib import Path
 
@@ -152,4 +153,4 @@ def test_a_toy_task_has_a_row_at_every_step_up_to_1000_and_a_thousand_beyond(tmp
         assert (taken[0], taken[-1]) == (1, steps)
         assert expected is None or taken == expected
         assert 900 <= len(taken) <= 1001
-        assert max(b - a for a, b in zip(taken, taken[1:], strict=False)) <= -(-steps // 1000)
+        assert max(b - a for a, b in itertools.pairwise(taken)) <= -(-steps // 1000)

@@ -58,7 +58,11 @@ class Wandb(ModuleType):
 
 @pytest.mark.parametrize("failing", ["init", "define_metric", "log", "summary", "finish", "import"])
 def test_a_failing_mirror_changes_nothing_and_warns_once(
-    failing: str, untracked: RunResult, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    failing: str,
+    untracked: RunResult,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     monkeypatch.setitem(sys.modules, "wandb", None if failing == "import" else Wandb(failing))
     with caplog.at_level(logging.WARNING, "lookahead_bench"):
@@ -109,7 +113,9 @@ def test_a_failing_run_tells_the_mirror(tmp_path: Path, monkeypatch: pytest.Monk
 def test_the_real_one_offline(untracked: RunResult, tmp_path: Path) -> None:
     """A command of its own: W&B has processes and threads."""
     pytest.importorskip("wandb")
-    process = start([*RUN, f"results_dir={tmp_path}"], tmp_path / "output", WANDB_API_KEY="", NETRC="/none", HOME=str(tmp_path))
+    process = start(
+        [*RUN, f"results_dir={tmp_path}"], tmp_path / "output", WANDB_API_KEY="", NETRC="/none", HOME=str(tmp_path)
+    )
     process.join(100)
     assert process.exitcode == 0, (tmp_path / "output").read_text()
     assert "W&B" not in (tmp_path / "output").read_text()

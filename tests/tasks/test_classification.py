@@ -218,7 +218,9 @@ def test_replicas_are_the_runs_of_their_seeds(model: dict[str, Any], augment: bo
         assert measured[r] == alone.train_metrics()["accuracy"]
 
 
-@pytest.mark.parametrize("build", [lambda: task(RESNET), lambda: task(CNN, seeds=[1, 2])], ids=["batchnorm", "replicas"])
+@pytest.mark.parametrize(
+    "build", [lambda: task(RESNET), lambda: task(CNN, seeds=[1, 2])], ids=["batchnorm", "replicas"]
+)
 def test_state_is_loaded_in_place_through_weights_only(build: Callable[[], Classification]) -> None:
     trained, fresh = build(), build()
     train(trained, 4)
