@@ -56,7 +56,9 @@ def test_command(line: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("line", [c for c in COMMANDS if any(f"dataset={name}" in c for name in NEEDS_DATA)])
 def test_command_on_real_data(line: str, tmp_path: Path, real_data: Path) -> None:
-    done = command(f"{shortened(line)} max_steps=1 data_dir={real_data}".replace("seed=1,2,3", "seed=1"), tmp_path)
+    done = command(
+        f"{shortened(line)} model=mlp max_steps=1 data_dir={real_data}".replace("seed=1,2,3", "seed=1"), tmp_path
+    )
     assert done.returncode == 0, done.stderr
 
 

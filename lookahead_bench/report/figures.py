@@ -7,8 +7,11 @@ A figure NAME is a module `lookahead_bench/report/theory/NAME.py` with `draw(fra
 from __future__ import annotations
 
 import importlib
+import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 
 from lookahead_bench import config as configuration
@@ -19,6 +22,7 @@ from lookahead_bench.report.console import console
 from lookahead_bench.targets import nearest
 
 GROUP = "theory"
+MOST_WORKERS = 8  # each holds a torch of its own
 
 
 def figures() -> dict[str, list[str]]:
@@ -40,31 +44,53 @@ def planned(experiment: str, values: Mapping[str, str]) -> list[Config]:
 
 
 def draw(names: Sequence[str], values: Mapping[str, str]) -> None:
-    """Write <results_dir>/figures/NAME.pdf and .png for the named figures, or for all.
+    """Write <results_dir>/figures/NAME.pdf and .png for the named figures, or for all; several at a time.
 
     Errors: ConfigError for a name that is none; DataError, after the others are drawn, where data are missing.
     """
     known = figures()
-    names = [name.removeprefix(f"{GROUP}/") for name in names] or list(known)
+    names = list(dict.fromkeys(name.removeprefix(f"{GROUP}/") for name in names)) or list(known)
     for name in names:
         if name not in known:
             raise ConfigError(f"figures {name}: no such figure{nearest(name, known)} (figures: {', '.join(known)})")
-    directory = Path(values["results_dir"]) / "figures"
-    directory.mkdir(parents=True, exist_ok=True)
-    missing: list[str] = []
-    for name in names:
-        start = time.perf_counter()
-        study = [(experiment, config) for experiment in known[name] for config in planned(experiment, values)]
-        try:
-            done = run_missing([config for _, config in study])
-        except DataError as error:  # the other figures need none
-            missing.append(f"{name}: {error}")
-            continue
-        paths = draw_one(name, study, values["results_dir"], directory)
-        console().print(f"{paths[1]}  ({done} runs done now, {time.perf_counter() - start:.1f} s)", soft_wrap=True)
-
+    workers = min(len(names), available_cores(), MOST_WORKERS)
+    if workers == 1:
+        outcomes: Iterable[tuple[str, bool]] = (attempt(name, values) for name in names)
+        missing = report(outcomes)
+    else:
+        with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+            missing = report(pool.map(attempt, names, [dict(values)] * len(names)))
     if missing:
         raise DataError("; ".join(missing))
+
+
+def available_cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def report(outcomes: Iterable[tuple[str, bool]]) -> list[str]:
+    """Print what was drawn; returns what could not be."""
+    missing = []
+    for words, drawn in outcomes:
+        if drawn:
+            console().print(words, soft_wrap=True)
+        else:
+            missing.append(words)
+    return missing
+
+
+def attempt(name: str, values: Mapping[str, str]) -> tuple[str, bool]:
+    """Run what is missing of one figure's study and draw it: (what was written, True) or (what was missing, False)."""
+    start = time.perf_counter()
+    study = [(experiment, config) for experiment in figures()[name] for config in planned(experiment, values)]
+    try:
+        done = run_missing([config for _, config in study])
+    except DataError as error:  # the other figures need none
+        return f"{name}: {error}", False
+    directory = Path(values["results_dir"]) / "figures"
+    directory.mkdir(parents=True, exist_ok=True)
+    paths = draw_one(name, study, values["results_dir"], directory)
+    return f"{paths[1]}  ({done} runs done now, {time.perf_counter() - start:.1f} s)", True
 
 
 def run_missing(study: Sequence[Config]) -> int:

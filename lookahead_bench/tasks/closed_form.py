@@ -99,6 +99,13 @@ class ClosedForm(Task):
     def frozen_statistics(self, frozen: bool) -> contextlib.AbstractContextManager[None]:
         return NOTHING
 
+    def state_dict(self) -> dict[str, Any]:
+        return super().state_dict() | {"draws": self._draws}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        super().load_state_dict(state)
+        self._draws = state["draws"]
+
     def distance(self) -> Tensor:
         """Euclidean distance of the joint point to the solution, of each replica."""
         assert self.solution is not None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 import time
 from pathlib import Path
@@ -82,3 +83,14 @@ def test_killed_between_the_last_step_and_the_end(tmp_path: Path) -> None:
     assert not again.skipped
     assert (again.final, again.best) == (first.final, first.best)
     assert [row["step"] for row in rows(again.path)] == [row["step"] for row in before]
+
+
+def test_a_run_that_was_killed_after_its_last_step_has_its_last_scores(tmp_path: Path) -> None:
+    task = ["dataset=quadratic", "optimizer=la_eg", "max_steps=30", "tracker=none"]
+    (whole,) = execute(config.load([*task, f"results_dir={tmp_path}/whole"]))
+    settings = config.load([*task, f"results_dir={tmp_path}/cut"])
+    (cut,) = execute(settings)
+    record = cut.record | {"status": "running"}  # the last checkpoint stands after the last step
+    (cut.path / "run.json").write_text(json.dumps(record))
+    (resumed,) = execute(settings)
+    assert resumed.final == whole.final
