@@ -162,7 +162,10 @@ def test_bombs_are_refused_unopened(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         read_members(many, ["d/0"])
 
 
-@pytest.mark.parametrize("content", [b"", b"<html>", gzip.compress(b"no tar"), tar_gz({"d/one": BODY})[:-300]])
+DAMAGED = {"empty": b"", "html": b"<html>", "no tar": gzip.compress(b"no tar"), "cut": tar_gz({"d/one": BODY})[:-300]}
+
+
+@pytest.mark.parametrize("content", DAMAGED.values(), ids=list(DAMAGED))
 def test_a_damaged_archive_is_named(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "a.tar.gz"
     path.write_bytes(content)
