@@ -17,6 +17,7 @@ import torch
 from lookahead_bench.cli import command
 from lookahead_bench.config import Config
 from lookahead_bench.runs.checkpoint import generations, load_newest
+from lookahead_bench.runs.lock import Lock
 from lookahead_bench.runs.run import RunResult, execute
 
 DIGITS = ["model.hidden=[8]", "max_steps=30", "tracker=none"]  # 18 steps are an epoch
@@ -71,6 +72,13 @@ def wait_for(condition: Callable[[], Any], seconds: float = 60.0) -> None:
     while not condition():
         assert time.monotonic() < end, "waited in vain"
         time.sleep(0.0005)
+
+
+def kill(process: Any, results: Path) -> None:
+    """kill -9, until nobody holds a run below `results`: the kernel may close a dead process's files a moment later."""
+    process.kill()
+    process.join()
+    wait_for(lambda: not any(Lock(path).held_by_another() for path in results.glob("runs/*/run.lock")))
 
 
 def steps_saved(results: Path) -> int:

@@ -21,7 +21,7 @@ class Lock:
     def acquire(self) -> None:
         """Take the lock, or raise RunError naming the holder."""
         handle = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o644)
-        for attempt in range(5):  # `held_by_another` holds it too, for an instant
+        for attempt in range(8):  # `held_by_another` holds it for an instant, a process that dies a little longer
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 break

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from tiny_runs import DIGITS, assert_same_run, rows, start, steps_saved, wait_for
+from tiny_runs import DIGITS, assert_same_run, kill, rows, start, steps_saved, wait_for
 
 from lookahead_bench import load_results, run
 from lookahead_bench.cli import command
@@ -35,8 +35,7 @@ def killed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("killed")
     process = start([*RUN, f"results_dir={path}"], path / "output")
     wait_for(lambda: steps_saved(path) > 4)
-    process.kill()
-    process.join()
+    kill(process, path)
     while checkpoint.load(newest(path)) is None:  # it was killed while it wrote this one
         newest(path).unlink()
     return path

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from tiny_runs import DIGITS, assert_same_run, final_state, rows, start, steps_saved, tensors, wait_for
+from tiny_runs import DIGITS, assert_same_run, final_state, kill, rows, start, steps_saved, tensors, wait_for
 
 from lookahead_bench import load_results, run
 from lookahead_bench.cli import command
@@ -90,8 +90,7 @@ def test_a_full_disk_leaves_the_old_files_intact(limit: int, tmp_path: Path) -> 
     stopped = [*overrides, f"results_dir={tmp_path}/stopped"]
     process = start(stopped, tmp_path / "output")
     wait_for(lambda: steps_saved(tmp_path / "stopped") > 3)
-    process.kill()
-    process.join()
+    kill(process, tmp_path / "stopped")
     (directory,) = (tmp_path / "stopped").glob("runs/*")
     sound = [path for path in checkpoint.generations(directory / "checkpoints") if checkpoint.load(path)]
     process = start(stopped, tmp_path / "output", prepare=partial(limit_file_size, limit))

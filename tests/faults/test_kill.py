@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from omegaconf import OmegaConf
-from tiny_runs import DIGITS, assert_same_run, at, embedded, rows, start, steps_saved, wait_for
+from tiny_runs import DIGITS, assert_same_run, at, embedded, kill, rows, start, steps_saved, wait_for
 
 from lookahead_bench import config, run
 from lookahead_bench.compose import CONF, options
@@ -30,8 +30,7 @@ def killed_and_resumed(overrides: list[str], path: Path, kills: int = 2) -> None
         process = start(killed, path / "output")
         wait_for(lambda m=moment, p=process: steps_saved(path / "killed") > m or p.exitcode is not None)
         time.sleep(chance.uniform(0.0, 0.02))  # into the next step, or into the writing of a checkpoint
-        process.kill()
-        process.join()
+        kill(process, path / "killed")
         assert process.exitcode in (-9, 0), (path / "output").read_text()
     assert status_of(path / "killed" / "runs" / whole.run_id) in ("interrupted", "done")
     (resumed,) = execute(killed)
@@ -68,8 +67,7 @@ def test_killed_before_the_first_checkpoint(tmp_path: Path) -> None:
     killed = ["optimizer=lookahead", *DIGITS, f"results_dir={tmp_path}/killed"]
     process = start(killed, tmp_path / "output", LOOKAHEAD_BENCH_CHECKPOINT_SECONDS="1000")
     wait_for(lambda: list((tmp_path / "killed").glob("runs/*/run.json")))
-    process.kill()
-    process.join()
+    kill(process, tmp_path / "killed")
     assert_same_run(run(["optimizer=lookahead", *DIGITS, f"results_dir={tmp_path}/whole"]), run(killed))
 
 

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 import pytest
-from tiny_runs import DIGITS, start, steps_saved, wait_for
+from tiny_runs import DIGITS, kill, start, steps_saved, wait_for
 
 from lookahead_bench import load_results, run
 from lookahead_bench.cli import command
@@ -29,8 +29,7 @@ def test_a_second_process_is_told_who_holds_the_run(tmp_path: Path, capsys: pyte
         assert command(["status", f"results_dir={tmp_path}"]) == 0
         assert "1 running" in capsys.readouterr().out
     finally:
-        process.kill()
-        process.join()
+        kill(process, tmp_path)
     assert set(load_results(tmp_path)["status"]) == {"interrupted"}
     assert command(["status", f"results_dir={tmp_path}"]) == 0
     assert "1 interrupted" in capsys.readouterr().out
