@@ -1,7 +1,8 @@
 """`lookahead-bench figures`: run what is missing of a study, then draw it from the stored results alone.
 
-A figure NAME is a module `lookahead_bench/report/theory/NAME.py` with `draw(frame) -> Figure`; its study is every
-`conf/experiment/theory/NAME/*.yaml`. Nothing else lists them.
+A figure NAME is a module `lookahead_bench/report/theory/NAME.py` with `draw(frame) -> Figure` and, where there is a
+closed form, `compare(frame) -> list[Comparison]`; its study is every `conf/experiment/theory/NAME/*.yaml`. Nothing
+else lists them.
 """
 
 from __future__ import annotations
@@ -89,8 +90,8 @@ def attempt(name: str, values: Mapping[str, str]) -> tuple[str, bool]:
         return f"{name}: {error}", False
     directory = Path(values["results_dir"]) / "figures"
     directory.mkdir(parents=True, exist_ok=True)
-    paths = draw_one(name, study, values["results_dir"], directory)
-    return f"{paths[1]}  ({done} runs done now, {time.perf_counter() - start:.1f} s)", True
+    words = draw_one(name, study, values["results_dir"], directory)
+    return f"{words}  ({done} runs done now, {time.perf_counter() - start:.1f} s)", True
 
 
 def run_missing(study: Sequence[Config]) -> int:
@@ -100,11 +101,16 @@ def run_missing(study: Sequence[Config]) -> int:
     return sum(not result.skipped for config in study for result in execute(config))
 
 
-def draw_one(name: str, study: Sequence[tuple[str, Config]], results_dir: str, directory: Path) -> list[Path]:
-    """Draw one figure from the rows of its study's runs; the column `part` names the experiment's file."""
+def draw_one(name: str, study: Sequence[tuple[str, Config]], results_dir: str, directory: Path) -> str:
+    """Draw one figure, and compare its numbers with their closed forms; returns what was written and found.
+
+    Both from the rows of its study's runs alone; the column `part` names the experiment's file.
+    """
     import matplotlib.pyplot as plt
 
     from lookahead_bench.report import plotting
+    from lookahead_bench.report.comparison import as_frame
+    from lookahead_bench.report.tables import save
     from lookahead_bench.runs.results import load_results
 
     part = {one.run_id: experiment.split("/")[-1] for experiment, config in study for one in config.seeds()}
@@ -112,4 +118,9 @@ def draw_one(name: str, study: Sequence[tuple[str, Config]], results_dir: str, d
     frame.insert(1, "part", frame["run_id"].map(part))
     module = importlib.import_module(f"lookahead_bench.report.{GROUP}.{name}")
     with plt.rc_context(plotting.STYLE):
-        return plotting.save(module.draw(frame), directory / name)
+        words = f"{plotting.save(module.draw(frame), directory / name)[1]} .pdf"
+    if hasattr(module, "compare"):
+        found = module.compare(frame)
+        save(directory / name, as_frame(found))
+        words += f" .md .csv .tex: {sum(one.agrees for one in found)} of {len(found)} closed forms met"
+    return words

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -14,7 +12,7 @@ from lookahead_bench.errors import RunError
 from lookahead_bench.report.console import console, table
 from lookahead_bench.report.curves import draw_curves
 from lookahead_bench.report.stats import mean
-from lookahead_bench.runs.files import atomic
+from lookahead_bench.report.tables import save
 from lookahead_bench.runs.results import load_results
 
 TASK = ["dataset", "scale", "model"]  # runs of different scales never share a table
@@ -106,21 +104,3 @@ def as_rich(title: str, values: pd.DataFrame) -> Table:
     for row in values.astype(str).itertuples(index=False):
         shown.add_row(*row)
     return shown
-
-
-def save(stem: Path, table: pd.DataFrame) -> None:
-    """<stem>.md, .csv and .tex."""
-    head, rows = [str(c) for c in table.columns], table.astype(str).to_numpy().tolist()
-    buffer = io.StringIO()
-    csv.writer(buffer, lineterminator="\n").writerows([head, *rows])
-    markdown = "".join(f"| {' | '.join(line)} |\n" for line in [head, ["---"] * len(head), *rows])
-    body = "".join(" & ".join(map(tex, line)) + r" \\" + "\n" for line in rows)
-    latex = (f"\\begin{{tabular}}{{l{'r' * (len(head) - 1)}}}\n\\hline\n{' & '.join(map(tex, head))} \\\\\n\\hline\n"
-             f"{body}\\hline\n\\end{{tabular}}\n")  # fmt: skip
-    for suffix, text in ((".md", markdown), (".csv", buffer.getvalue()), (".tex", latex)):
-        with atomic(stem.with_name(stem.name + suffix)) as file:
-            file.write(text.encode())
-
-
-def tex(text: str) -> str:
-    return text.replace("_", r"\_").replace("%", r"\%").replace("±", r"$\pm$")

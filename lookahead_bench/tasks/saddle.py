@@ -31,8 +31,7 @@ class Saddle(ClosedForm):
         self, *, players: Sequence[str], dim: int, e1: float, e2: float, radius: float, noise: float, data_seed: int,
         seeds: Sequence[int], dtype: torch.dtype, device: torch.device | str,
     ) -> None:  # fmt: skip
-        directions = np.stack([rng(seed, "init").standard_normal((2, dim)) for seed in seeds])
-        starts = radius * directions / np.linalg.norm(directions, axis=(1, 2), keepdims=True)
+        starts = np.stack([start(seed, dim, radius) for seed in seeds])
         super().__init__(players, starts, np.zeros((2, dim)), noise=noise, seeds=seeds, dtype=dtype, device=device)
         self.linear, self.quartic, self.across = (
             torch.from_numpy(np.stack(pair)).to(device, dtype) for pair in matrices(dim, data_seed)
@@ -52,6 +51,12 @@ class Saddle(ClosedForm):
         value = f[0] - f[1] + (rows[0] * across[0]).sum(-1)
         value = value.squeeze(0) if z.dim() == 2 else value
         return (own + across).view(z.shape), (value, -value)
+
+
+def start(seed: int, dim: int, radius: float) -> Array:
+    """The first point of a seed, [2, dim]."""
+    direction = rng(seed, "init").standard_normal((2, dim))
+    return np.asarray(radius * direction / np.linalg.norm(direction))
 
 
 def matrices(dim: int, data_seed: int) -> list[tuple[Array, Array]]:

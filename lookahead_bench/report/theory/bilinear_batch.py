@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 
 from lookahead_bench import theory
 from lookahead_bench.report import plotting as plot
+from lookahead_bench.report.comparison import Comparison
 
 MU, LR, K = -1j, 0.3, 6
 
@@ -35,18 +36,31 @@ METHODS = (
 )
 
 
+def at_ends_of_cycles(frame: pd.DataFrame, method: Method) -> pd.Series:
+    """Mean over seeds of the distance, relative to the first, by oracle calls."""
+    mine = plot.train(frame[frame["optimizer"] == method.optimizer])
+    if method.alpha is not None:
+        mine = mine[np.isclose(mine["optimizer.alpha"].astype(float), method.alpha)]
+    relative = mine["distance"] / mine.groupby("run_id")["distance"].transform("first")
+    return relative[mine["step"] % method.steps == 0].groupby(mine["oracle_calls"]).mean()
+
+
+def compare(frame: pd.DataFrame) -> list[Comparison]:
+    found = []
+    for method in METHODS:
+        mean = at_ends_of_cycles(frame, method)
+        factor = float(mean.iloc[-1] ** (1 / (len(mean) - 1)))
+        quantity = "factor per step" if method.steps == 1 else f"factor per cycle of {method.steps}"
+        found.append(Comparison("bilinear, full batch", method.label, quantity, factor, abs(method.factor)))
+    return found
+
+
 def draw(frame: pd.DataFrame) -> Figure:
     figure, (ax,) = plot.axes(height=2.3)
-    frame = plot.train(frame)
-    frame = frame.assign(relative=frame["distance"] / frame.groupby("run_id")["distance"].transform("first"))
     for method in METHODS:
-        mine = frame[frame["optimizer"] == method.optimizer]
-        if method.alpha is not None:
-            mine = mine[np.isclose(mine["optimizer.alpha"].astype(float), method.alpha)]
-        mine = mine[mine["step"] % method.steps == 0]
         cycles = np.arange(400 // (method.steps * method.calls) + 1)
         plot.line(ax, cycles * method.steps * method.calls, np.abs(method.factor) ** cycles, method.look)
-        mean = mine.groupby("oracle_calls")["relative"].mean()
+        mean = at_ends_of_cycles(frame, method)
         shown = mean.iloc[:: max(1, len(mean) // 8)]
         plot.points(ax, shown.index, shown, method.look, label=method.label)
     ax.set_yscale("log")

@@ -10,11 +10,11 @@ from matplotlib.figure import Figure
 
 from lookahead_bench import theory
 from lookahead_bench.report import plotting as plot
+from lookahead_bench.report.comparison import Comparison
 
 G = 0.9
-FACTORS: dict[
-    str, tuple[Callable[[complex], complex], int]
-] = {  # of an outer iteration, as functions of mu, and its steps
+# Of an outer iteration, as functions of mu, and its steps.
+FACTORS: dict[str, tuple[Callable[[complex], complex], int]] = {
     "sgd": (lambda mu: theory.gda(mu, G), 1),
     "extragradient": (lambda mu: theory.eg(mu, G), 1),
     "eg_plus": (lambda mu: theory.eg(mu, G, 0.5), 1),
@@ -24,15 +24,33 @@ FACTORS: dict[
 }
 
 
+def look_of(name: str) -> plot.Look:
+    return plot.LOOKS["gda" if name == "sgd" else name]
+
+
+def measured(frame: pd.DataFrame, name: str) -> dict[float, float]:
+    """Factor of an outer iteration by rho: every one contracts alike, so the whole run's mean contraction is it."""
+    ends = plot.final(frame[frame["optimizer"] == name]).sort_values("dataset.rho")
+    return dict(zip(ends["dataset.rho"], ends["rate"] ** FACTORS[name][1], strict=True))
+
+
+def compare(frame: pd.DataFrame) -> list[Comparison]:
+    return [
+        Comparison(f"quadratic game, rho = {rho:g}", look_of(name).label, "factor per outer iteration", value,
+                   abs(factor(theory.game_eigenvalue(1.0, rho))))
+        for name, (factor, _) in FACTORS.items()
+        for rho, value in measured(frame, name).items()
+    ]  # fmt: skip
+
+
 def draw(frame: pd.DataFrame) -> Figure:
     figure, (ax,) = plot.axes(height=2.6)
     grid = np.linspace(-0.95, 0.6, 300)
-    ends = plot.final(frame)
-    for name, (factor, steps) in FACTORS.items():
-        look = plot.LOOKS["gda" if name == "sgd" else name]
+    for name, (factor, _) in FACTORS.items():
+        look = look_of(name)
         plot.line(ax, grid, [abs(factor(theory.game_eigenvalue(1.0, r))) for r in grid], look)
-        mine = ends[ends["optimizer"] == name].sort_values("dataset.rho")
-        plot.points(ax, mine["dataset.rho"], mine["rate"] ** steps, look, label=look.label)
+        found = measured(frame, name)
+        plot.points(ax, list(found), list(found.values()), look, label=look.label)
     ax.plot(grid, [abs(theory.pp(theory.game_eigenvalue(1.0, r), G)) for r in grid], color="#777777", linewidth=2.5,
             alpha=0.4, zorder=1, label="proximal point")  # fmt: skip
     ax.axhline(1.0, color="#777777", linewidth=0.6, zorder=1)

@@ -6,10 +6,19 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from lookahead_bench.report import plotting as plot
+from lookahead_bench.report.comparison import Comparison
 
 LOOKS = {"analytic": plot.LOOKS["extragradient"]._replace(label="analytic ELBO"),
          "sampled": plot.LOOKS["rapp"]._replace(label="sampled ELBO")}  # fmt: skip
 SHOWN = (0.02, 0.2)  # observation noise of panel (a)
+
+
+def compare(frame: pd.DataFrame) -> list[Comparison]:
+    ends = plot.final_of(frame[frame["part"] == "analytic"], "val").sort_values("dataset.noise_variance")
+    return [
+        Comparison(f"linear VAE on digits, noise {s2:g}", "Adam, analytic ELBO", "active dimensions", active, optimum)
+        for s2, active, optimum in zip(ends["dataset.noise_variance"], ends["active"], ends["ppca_active"], strict=True)
+    ]
 
 
 def draw(frame: pd.DataFrame) -> Figure:

@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 
 from lookahead_bench import theory
 from lookahead_bench.report import plotting as plot
+from lookahead_bench.report.comparison import Comparison
 
 METHODS: dict[str, tuple[Any, Any]] = {"sgd": (1, 1.0), "lookahead": (5, 0.5), "multilayer": ([5, 5], 0.5)}
 PERIOD = 25  # all of them have just synced
@@ -22,25 +23,45 @@ def excess(curvature: np.ndarray, moments: tuple[np.ndarray, np.ndarray]) -> flo
 
 
 def draw(frame: pd.DataFrame) -> Figure:
-    figure, (steady, matched) = plot.axes(2, height=1.9)
-    draw_steady(steady, frame[frame["part"] == "steady"])
-    draw_matched(matched, frame[frame["part"] != "steady"])
-    plot.legend(figure, [steady], 3)
+    figure, (left, right) = plot.axes(2, height=1.9)
+    draw_steady(left, frame[frame["part"] == "steady"])
+    draw_matched(right, frame[frame["part"] != "steady"])
+    plot.legend(figure, [left], 3)
     return figure
 
 
-def draw_steady(ax: Any, frame: pd.DataFrame) -> None:
-    frame = plot.train(frame)
-    dim = int(frame["dataset.dim"].iloc[0])
+def steady(name: str, dim: int, lr: float) -> float:
     curvature = 1 / np.arange(1.0, dim + 1)
-    late = frame[(frame["step"] > 100) & (frame["step"] % PERIOD == 0)]
+    cycle = theory.noisy_cycle(curvature, 1 / curvature, lr, *METHODS[name])
+    return excess(curvature, (np.zeros(dim), cycle.steady_variance()))
+
+
+def measured_steady(frame: pd.DataFrame, name: str) -> pd.DataFrame:
+    """Mean and standard error over seeds of each one's mean excess loss, by learning rate."""
+    late = plot.train(frame[frame["optimizer"] == name])
+    late = late[(late["step"] > 100) & (late["step"] % PERIOD == 0)]
+    seeds = late.groupby(["optimizer.lr", "run_id"])["expected_loss"].mean() - late["dataset.dim"].iloc[0] / 2
+    return pd.DataFrame(seeds.groupby("optimizer.lr").agg(["mean", "sem"]))
+
+
+def compare(frame: pd.DataFrame) -> list[Comparison]:
+    frame = frame[frame["part"] == "steady"]
+    dim = int(frame["dataset.dim"].iloc[0])
+    return [
+        Comparison(f"noisy quadratic, lr {lr:g}", plot.LOOKS[name].label, "steady-state excess loss", mean,
+                   steady(name, dim, lr), sem)
+        for name in METHODS
+        for lr, mean, sem in measured_steady(frame, name).itertuples()
+    ]  # fmt: skip
+
+
+def draw_steady(ax: Any, frame: pd.DataFrame) -> None:
+    dim = int(frame["dataset.dim"].iloc[0])
     grid = np.linspace(0.35, 1.5, 100)
-    for name, (k, alpha) in METHODS.items():
+    for name in METHODS:
         look = plot.LOOKS[name]
-        cycles = [theory.noisy_cycle(curvature, 1 / curvature, lr, k, alpha) for lr in grid]
-        plot.line(ax, grid, [excess(curvature, (np.zeros(dim), c.steady_variance())) for c in cycles], look)
-        seeds = late[late["optimizer"] == name].groupby(["optimizer.lr", "run_id"])["expected_loss"].mean() - dim / 2
-        found = seeds.groupby("optimizer.lr").agg(["mean", "sem"])
+        plot.line(ax, grid, [steady(name, dim, lr) for lr in grid], look)
+        found = measured_steady(frame, name)
         plot.points(ax, found.index, found["mean"], look, error=2 * found["sem"], label=look.label)
     ax.set_yscale("log")
     ax.set_xlabel("learning rate")

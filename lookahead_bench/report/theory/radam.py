@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 
 from lookahead_bench import theory
 from lookahead_bench.report import plotting as plot
+from lookahead_bench.report.comparison import Comparison
 
 BETA2 = 0.999
 FIRST = 6  # torch rectifies from rho_t > 5 on
@@ -32,14 +33,29 @@ def effective_rates(run: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
     return (x[:-1] - x[1:]) / (float(run["optimizer.lr"].iloc[0]) * gradients), gradients
 
 
-def draw_rectifier(ax: Any, run: pd.DataFrame) -> None:
+def measured_rectifier(run: pd.DataFrame) -> pd.Series:
+    """RAdam's step over Adam's at the same gradients, at ten times t."""
     rates, gradients = effective_rates(run)
     t = np.arange(1, len(rates) + 1)
     v = np.array([(1 - BETA2) * sum(BETA2 ** np.arange(n)[::-1] * gradients[:n] ** 2) for n in t])
-    adaptive = np.sqrt(1 - BETA2**t) / np.sqrt(v)
-    shown = np.unique(np.geomspace(FIRST, len(t), 10).astype(int)) - 1
-    plot.line(ax, t[FIRST - 1 :], theory.radam_rectifier(t[FIRST - 1 :], BETA2), plot.LOOKS["radam"])
-    plot.points(ax, t[shown], (rates / adaptive)[shown], plot.LOOKS["radam"])
+    found = pd.Series(rates * np.sqrt(v) / np.sqrt(1 - BETA2**t), index=t)
+    return found.loc[np.unique(np.geomspace(FIRST, len(t), 10).astype(int))]
+
+
+def compare(frame: pd.DataFrame) -> list[Comparison]:
+    found = measured_rectifier(plot.train(frame[frame["part"] == "rectifier"]))
+    expected = theory.radam_rectifier(found.index.to_numpy(), BETA2)
+    return [
+        Comparison("quadratic of one number", "RAdam", f"rectifier, t = {t}", value, closed)
+        for (t, value), closed in zip(found.items(), expected, strict=True)
+    ]
+
+
+def draw_rectifier(ax: Any, run: pd.DataFrame) -> None:
+    found = measured_rectifier(run)
+    t = np.arange(FIRST, found.index[-1] + 1)
+    plot.line(ax, t, theory.radam_rectifier(t, BETA2), plot.LOOKS["radam"])
+    plot.points(ax, found.index, found, plot.LOOKS["radam"])
     ax.set_xscale("log")
     ax.set_xlabel("oracle calls t")
     ax.set_ylabel("rectifier r")

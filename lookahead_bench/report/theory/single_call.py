@@ -10,7 +10,8 @@ from matplotlib.figure import Figure
 
 from lookahead_bench import theory
 from lookahead_bench.report import plotting as plot
-from lookahead_bench.tasks.saddle import linear_operator
+from lookahead_bench.report.comparison import Comparison
+from lookahead_bench.tasks.saddle import linear_operator, start
 
 PATH = "lookahead_bench.optim."
 METHODS: dict[str, dict[str, Any]] = {
@@ -32,11 +33,38 @@ def draw(frame: pd.DataFrame) -> Figure:
     return figure
 
 
+def node_of(run: pd.DataFrame) -> dict[str, Any]:
+    lr, name = float(run["optimizer.lr"].iloc[0]), str(run["optimizer"].iloc[0])
+    return {"base": {"_target_": "torch.optim.SGD"}, "lr": lr, **METHODS[name]}
+
+
+def operator_of(frame: pd.DataFrame) -> np.ndarray[Any, np.dtype[Any]]:
+    return linear_operator(int(frame["dataset.dim"].iloc[0]), int(frame["dataset.data_seed"].iloc[0]))
+
+
+def compare(frame: pd.DataFrame) -> list[Comparison]:
+    """The strongly monotone problem is linear: the method's matrix gives the very point after every step."""
+    frame = plot.final(frame[frame["part"] == "strongly_monotone"])
+    A, found = operator_of(frame), []
+    for _, end in frame.groupby(["optimizer", "optimizer.lr"]):
+        node = node_of(end)
+        matrix, _ = theory.linear_map(node, A)
+        z = start(int(end["seed"].iloc[0]), len(A) // 2, float(end["dataset.radius"].iloc[0])).ravel()
+        state = np.concatenate([z, np.zeros(2 * len(z))])
+        last = np.linalg.matrix_power(matrix, int(end["step"].iloc[0])) @ state
+        found.append(
+            Comparison(f"saddle, strongly monotone, lr {node['lr']:g}", plot.LOOKS[end["optimizer"].iloc[0]].label,
+                       f"distance after {end['oracle_calls'].iloc[0]:.0f} oracle calls", end["distance"].iloc[0],
+                       float(np.linalg.norm(last[: len(z)])))
+        )  # fmt: skip
+    return found
+
+
 def draw_linear(ax: Any, frame: pd.DataFrame) -> None:
-    A = linear_operator(int(frame["dataset.dim"].iloc[0]), int(frame["dataset.data_seed"].iloc[0]))
+    A = operator_of(frame)
     for _, mine in plot.train(frame).groupby(["optimizer", "optimizer.lr"]):
-        name, lr = str(mine["optimizer"].iloc[0]), float(mine["optimizer.lr"].iloc[0])
-        node = {"base": {"_target_": "torch.optim.SGD"}, "lr": lr, **METHODS[name]}
+        node, name = node_of(mine), str(mine["optimizer"].iloc[0])
+        lr = node["lr"]
         factor = theory.factor(node, A) ** (2 / theory.calls_per_step(node))
         mean = mine.groupby("oracle_calls")["squared"].mean()
         look = plot.LOOKS[name]

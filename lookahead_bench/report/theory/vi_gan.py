@@ -9,10 +9,23 @@ from matplotlib.figure import Figure
 
 from lookahead_bench import theory
 from lookahead_bench.report import plotting as plot
+from lookahead_bench.report.comparison import Comparison
 
 METHODS = ("sgd", "alt_gda", "adam", "averaging", "past_extragradient", "extragradient")
 LABELS = {"sgd": "simultaneous SGD", "alt_gda": "alternating SGD", "past_extragradient": "past EG, 0.5",
           "extragradient": "EG, 0.6"}  # fmt: skip
+
+
+def compare(frame: pd.DataFrame) -> list[Comparison]:
+    """Once the bound on phi no longer acts, both methods are linear."""
+    found = []
+    for name, order in (("extragradient", 2), ("past_extragradient", 4)):  # one number of two, or of four, that obey
+        run = plot.train(frame[frame["optimizer"] == name]).sort_values("step")
+        lr = float(run["optimizer.lr"].iloc[0])
+        factor = abs(theory.eg(-1j, lr)) if name == "extragradient" else theory.past_extragradient(-1j, lr)
+        measured = plot.recurrence(run.loc[run["step"].between(20, 40), "x"], order)
+        found.append(Comparison(f"theta phi, lr {lr:g}", plot.LOOKS[name].label, "factor per step", measured, factor))
+    return found
 
 
 def draw(frame: pd.DataFrame) -> Figure:
