@@ -63,8 +63,7 @@ def command(argv: list[str]) -> int:
     """Do what the arguments ask; returns the exit status."""
     from lookahead_bench.errors import ConfigError, DataError, RunError
 
-    logging.basicConfig(format="lookahead-bench: %(message)s", stream=sys.stderr)
-    logging.getLogger("lookahead_bench").setLevel(logging.INFO)
+    listen()
     try:
         if argv and argv[0] in COMMANDS:
             return COMMANDS[argv[0]](argv[1:])
@@ -93,6 +92,14 @@ def command(argv: list[str]) -> int:
         return 0
 
 
+def listen() -> None:
+    """The project's own notices on stderr; not the root logger's, where Hydra would say everything twice."""
+    notices = logging.getLogger("lookahead_bench")
+    notices.setLevel(logging.INFO)
+    notices.handlers = [logging.StreamHandler(sys.stderr)]
+    notices.handlers[0].setFormatter(logging.Formatter("lookahead-bench: %(message)s"))
+
+
 # ----------------------------------------------------------------------------------------------------- run and sweep
 
 
@@ -113,6 +120,8 @@ def experiment(argv: list[str]) -> int:
         if getattr(args, option):
             name = option.replace("_", "-")
             wrong_arguments(f"--{name}: is not taken here; --config-dir adds a directory of YAML files")
+    if args.config_dir and not os.path.isdir(args.config_dir):
+        wrong_arguments(f"--config-dir {args.config_dir}: is no directory")
     if args.config_dir:
         args.overrides.append(f"hydra.searchpath=[file://{os.path.abspath(args.config_dir)}]")
     if args.cfg or args.info or args.shell_completion or args.hydra_help:
@@ -142,8 +151,8 @@ def inspect(args: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
         raise translate(error, args.overrides) from None
     except ConfigError:
         raise
-    except ValueError as error:  # --shell-completion without its subcommand
-        wrong_arguments(str(error))
+    except (ValueError, KeyError) as error:  # --shell-completion without its subcommand, or not by a shell
+        wrong_arguments(f"--shell-completion: {error}")
     return 0
 
 
@@ -220,7 +229,7 @@ def check(planned: Iterable[Any]) -> None:
     todo = {}
     for one in (one for job in planned for one in job.seeds()):
         if one["force"] or not RunDirectory(one).finished():
-            todo[str((one["optimizer"], one["dataset"]["_target_"]))] = one
+            todo[str((one["optimizer"], one["dataset"]["_target_"], one["schedule"], one["gpu"]))] = one
     if todo:
         from lookahead_bench.runs.session import rehearse
 
@@ -248,7 +257,7 @@ def job(composed: Any) -> float:
     from lookahead_bench.errors import ConfigError, DataError, RunError
     from lookahead_bench.runs.run import InterruptedBySignal
 
-    logging.getLogger("lookahead_bench").setLevel(logging.INFO)
+    listen()
     asked = HydraConfig.get().overrides
     overrides = [*(o for o in asked.hydra if o.startswith("hydra.searchpath=")), *asked.task]
     settings = PLANNED.get(tuple(overrides)) or config.load(overrides)

@@ -57,6 +57,8 @@ def check_override(override: Override) -> None:
         raise ConfigError(f"{line}: cannot be read as key=value")
     if override.is_delete():
         raise ConfigError(f"{line}: a key cannot be deleted; give it a value instead")
+    if key.split("@")[0] == "tuned":
+        raise ConfigError(f"{line}: is chosen by the dataset, the scale and the optimizer; set optimizer.KEY instead")
     if key in GROUPS and (override.is_add() or override.is_force_add()):
         raise ConfigError(f"{line}: is chosen without a plus sign; write {str(line).lstrip('+')}")
     if key in GROUPS and not override.is_sweep_override():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
@@ -26,6 +26,7 @@ class Oracle:
     resample   "step": one batch for all evaluations of a step; "call": a fresh one for each
     clip_norm  bound on the Euclidean norm of the evaluated gradient (of each replica by itself); None: none
     autocast   dtype of the forward pass under autocast; None: the parameters' own
+    on_death   told the replicas that an evaluation loses, before any optimizer meets their gradients
 
     Counts: `draws` batches so far, `gradients` players' gradients so far, `evaluations` calls so far.
     """
@@ -37,6 +38,7 @@ class Oracle:
         self.device = next(iter(task.players.values()))[0].device
         self.draws = self.gradients = self.evaluations = 0
         self.alive = torch.ones(task.replicas, dtype=torch.bool, device=self.device)
+        self.on_death: Callable[[list[int]], None] = lambda replicas: None
         self.died: list[int] = []  # replicas lost in this step
         self.losses: dict[str, Tensor] = {}  # of each player's first evaluation of this step
         self._batch: Batch = None
@@ -104,9 +106,11 @@ class Oracle:
         largest = torch.stack([*(g.flatten(1).abs().amax(1) for g in gradients), *losses.values()])
         lost = self.alive & ~torch.isfinite(largest).all(0)
         if bool(lost.any()):
-            self.died += lost.nonzero().flatten().tolist()
             self.alive &= ~lost
             self._any_dead = True
+            dead = lost.nonzero().flatten().tolist()
+            self.died += dead
+            self.on_death(dead)
         if self._any_dead:
             for gradient in gradients:
                 gradient[~self.alive] = 0.0

@@ -100,6 +100,8 @@ SCHEDULE = {
     ),
     "factor": real("> 0", lambda v: v > 0),
     "warmup": fraction,
+    "span": real(">= 0", lambda v: v >= 0),
+    "power": real(">= 0", lambda v: v >= 0),
 }
 
 TRACKER = {

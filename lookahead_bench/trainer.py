@@ -14,9 +14,11 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import torch
+from torch import Tensor
 from torch.optim.lr_scheduler import LambdaLR
 
 from lookahead_bench.optim import evaluation_kind, evaluation_weights, evaluation_weights_differ
+from lookahead_bench.optim.foreach import clones, copy_
 from lookahead_bench.oracle import Diverged, Oracle
 from lookahead_bench.tasks.base import Scores, Task
 
@@ -93,6 +95,8 @@ class Trainer:
         self._step_calls = 0.0  # what one step costs in oracle calls
         self._row_step = 0
         self.stopped: dict[int, dict[str, Any]] = {}  # diverged replica -> where it was
+        self.oracle.on_death = self.bury
+        self._before: list[Tensor] = []  # the parameters before this step, where there are replicas
         self.kinds = list(dict.fromkeys(["fast", evaluation_kind(optimizer)]))
 
     # ------------------------------------------------------------------------------------------------------ position
@@ -157,11 +161,11 @@ class Trainer:
 
     def take_step(self) -> None:
         """One optimizer step and one step of the schedule; nothing of a non-finite gradient reaches a weight."""
-        oracle, before = self.oracle, None
+        oracle = self.oracle
         oracle.begin_step()
         calls = oracle.calls
-        if self.task.replicas > 1:  # the replicas that diverge in this step are put back to its start
-            before = [p.detach().clone() for params in self.task.players.values() for p in params]
+        if self.task.replicas > 1:
+            self._before = clones(self.parameters())
         try:
             self.optimizer.step(oracle)  # type: ignore[arg-type]  # torch says float and means a scalar tensor
         except Diverged:
@@ -169,16 +173,29 @@ class Trainer:
             raise
         self._step_calls = oracle.calls - calls
         if oracle.died:
-            assert before is not None
             with torch.no_grad():
-                parameters = [p for params in self.task.players.values() for p in params]
-                for parameter, old in zip(parameters, before, strict=True):
+                for parameter, old in zip(self.parameters(), self._before, strict=True):
                     parameter[oracle.died] = old[oracle.died]
-            self.diverge(oracle.died)
             if not bool(oracle.alive.any()):
                 raise Diverged
         self.step += 1
         self.scheduler.step()
+
+    def parameters(self) -> list[Tensor]:
+        return [p for params in self.task.players.values() for p in params]
+
+    def bury(self, replicas: list[int]) -> None:
+        """The last rows of replicas that an evaluation has just lost.
+
+        Now, in the middle of the step, the counts and the slow and average weights are what they are when a run done
+        alone stops here; only the parameters have to go back, as an optimizer puts them back when its closure raises.
+        """
+        parameters = self.parameters()
+        with torch.no_grad():
+            here = clones(parameters)
+            copy_(parameters, self._before)
+            self.diverge(replicas)
+            copy_(parameters, here)
 
     def diverge(self, replicas: list[int]) -> None:
         """The last row and the last scores of replicas whose next step is not finite."""

@@ -30,6 +30,10 @@ def validated(composed: DictConfig, defaults: DictConfig, user: frozenset[str]) 
     for known in (nodes, plain):  # a toy task has no model
         known.setdefault("model", None)
 
+    if nodes["model"] and not knows(nodes["dataset"], "model"):
+        raise ConfigError(
+            f"model={nodes['model'].get('name')}: dataset={nodes['dataset']['name']} takes no model; leave it out"
+        )
     for key in nodes:
         if key not in rules.RUN and key not in GROUPS:
             raise unknown_key(key, show(nodes[key]))
@@ -48,11 +52,22 @@ def validated(composed: DictConfig, defaults: DictConfig, user: frozenset[str]) 
         if nodes[group]:
             check_target(f"{group}._target_", nodes[group].get("_target_"))
     check_replicas(nodes)
+    if nodes["epochs"] is not None and not knows(nodes["dataset"], "epochs"):
+        raise ConfigError(
+            f"epochs={nodes['epochs']}: dataset={nodes['dataset']['name']} has no epochs; set max_steps or "
+            "max_oracle_calls"
+        )
     if all(nodes[key] is None for key in BUDGETS):
         nodes |= {key: nodes["dataset"].get(key) for key in BUDGETS}
         for key in BUDGETS:
             require(rules.RUN[key], f"dataset.{key}", nodes[key])
     return nodes
+
+
+def knows(dataset: Mapping[str, Any], key: str) -> bool:
+    """Whether the task has a use for `key`: whether it sets it at some scale, if it sets anything by scale."""
+    scales = dataset.get("scales") or {}
+    return not scales or any(key in entry for entry in scales.values())
 
 
 def require(rule: Rule, key: str, value: Any) -> None:

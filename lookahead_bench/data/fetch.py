@@ -38,6 +38,25 @@ class Source:
     counts: tuple[int, int]
     classes: int
 
+    def missing(self, directory: Path, name: str) -> list[Archive]:
+        """The archives that are needed and not there; where the array cache is, none is needed."""
+        if self.cached and (directory / f"{name}.npz").exists():
+            return []
+        return [archive for archive in self.archives if not (directory / self.folder / archive.filename).exists()]
+
+
+def within_reach(name: str, data_dir: Path | str, patience: float) -> list[str]:
+    """The addresses of what is missing, each with a server that answers; none where the data are there.
+
+    Errors: DataError, in `patience` seconds, where there is neither data nor a network.
+    """
+    source, directory = SOURCES[name], Path(data_dir)
+    missing = source.missing(directory, name)
+    urls = reachable([url for archive in missing for url in archive.urls], patience) if missing else []
+    if any(not set(archive.urls) & set(urls) for archive in missing):
+        raise DataError(_where_to_get(name, source, directory, missing))
+    return urls
+
 
 def prepare(name: str, data_dir: Path | str, patience: float = 5.0) -> Path:
     """Have a data set on this machine, downloaded if need be, and say where it lies.
@@ -54,21 +73,14 @@ def prepare(name: str, data_dir: Path | str, patience: float = 5.0) -> Path:
     source = SOURCES[name]
     folder = directory / source.folder
     cache = directory / f"{name}.npz"
-
-    def missing() -> list[Archive]:
-        return [archive for archive in source.archives if not (folder / archive.filename).exists()]
-
-    if cache.exists() if source.cached else not missing():
+    urls = within_reach(name, directory, patience)
+    if cache.exists() if source.cached else not source.missing(directory, name):
         return cache if source.cached else folder
-    urls = reachable([url for archive in missing() for url in archive.urls], patience)
-    if any(not set(archive.urls) & set(urls) for archive in missing()):
-        raise DataError(_where_to_get(name, source, directory, missing()))
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with locked(directory / f".{name}.lock"):
-            for archive in missing():  # asked again: another process may have brought them while we waited
-                if not (source.cached and cache.exists()):
-                    download(archive, folder, [url for url in archive.urls if url in urls])
+            for archive in source.missing(directory, name):  # asked again: another process may have brought them
+                download(archive, folder, [url for url in archive.urls if url in urls])
             if source.cached and not cache.exists():
                 for archive in source.archives:
                     download(archive, folder)  # verifies what is there

@@ -21,7 +21,16 @@ def stack(networks: Sequence[nn.Module]) -> nn.Module:
     stacked = copy.deepcopy(networks[0])
     parts = [dict(network.named_parameters()) for network in networks]
     for name, parameter in stacked.named_parameters():
-        parameter.data = torch.stack([part[name].detach() for part in parts])
+        parameter.data = stack_rows([part[name].detach() for part in parts])
+    return stacked
+
+
+def stack_rows(rows: Sequence[Tensor]) -> Tensor:
+    """torch.stack, but every row keeps its own strides (channels_last): other layouts round otherwise."""
+    first = rows[0]
+    stacked = first.new_empty_strided((len(rows), *first.shape), (first.numel(), *first.stride()))
+    for row, source in zip(stacked, rows, strict=True):
+        row.copy_(source)
     return stacked
 
 

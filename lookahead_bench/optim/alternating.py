@@ -7,6 +7,7 @@ from typing import Any
 
 from torch.optim import Optimizer
 
+from lookahead_bench.optim import foreach
 from lookahead_bench.optim.wrapper import Closure, Wrapper
 
 
@@ -17,7 +18,7 @@ class Alternating(Wrapper):
 
     A step is one round. The closure is called once a block, as closure(players=[...]); it fills the gradients of these
     players. The others' are hidden from the base (`.grad` is None, which torch optimizers skip) and put back when it
-    has moved.
+    has moved. When the closure raises, the players that have moved go back to where the round began.
 
     Args:
         base: any torch optimizer whose parameter groups all carry a `player`, a name.
@@ -83,7 +84,14 @@ class Alternating(Wrapper):
     def _update(self, closure: Closure | None) -> Any:
         if closure is None:
             raise RuntimeError("Alternating needs a gradient for every block: call step(closure)")
-        losses = [self._move(block, closure) for block in self.order]
+        early = {player for block in self.order[:-1] for player in block}
+        moved = [p for group in self.param_groups if group["player"] in early for p in group["params"]]
+        start = foreach.clones(moved)
+        try:
+            losses = [self._move(block, closure) for block in self.order]
+        except BaseException:
+            foreach.copy_(moved, start)
+            raise
         return losses[0]
 
     def _move(self, block: list[str], closure: Closure) -> Any:

@@ -61,15 +61,21 @@ def run(overrides: Sequence[str] = ()) -> RunResult:
 
 def execute(config: Config) -> list[RunResult]:
     """Do the runs of a configuration, one a replica. Finished ones are returned as they are stored, without torch."""
+    from lookahead_bench.data import fetch
+
     runs = [RunDirectory(one) for one in config.seeds()]
     todo = [one for one in runs if config["force"] or not one.finished()]
     late = None
     if todo:
-        prepare_data(config)
+        name = config["dataset"].get("data", config["dataset"]["name"])
+        if name in fetch.SOURCES:  # before torch takes seconds to load only to find them missing
+            fetch.within_reach(name, config["data_dir"], fetch.PATIENCE)
 
         from lookahead_bench.runs.session import Session, by_checkpoint, rehearse
 
         rehearse(config)
+        if name in fetch.SOURCES:
+            fetch.prepare(name, config["data_dir"], fetch.PATIENCE)
     try:
         for one in todo:
             one.acquire()
@@ -84,15 +90,6 @@ def execute(config: Config) -> list[RunResult]:
         for one in runs:
             one.lock.release()
     return [replace(result(one), skipped=one not in todo, signal=late) for one in runs]
-
-
-def prepare_data(config: Config) -> None:
-    """The data set on the disk, before torch takes seconds to load only to find it missing."""
-    from lookahead_bench.data import fetch
-
-    name = config["dataset"].get("data", config["dataset"]["name"])
-    if name in fetch.SOURCES:
-        fetch.prepare(name, config["data_dir"], fetch.PATIENCE)
 
 
 def result(one: RunDirectory) -> RunResult:

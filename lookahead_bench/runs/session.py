@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import math
 import os
 import signal
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -31,6 +32,7 @@ from lookahead_bench.tasks.base import Task
 from lookahead_bench.trainer import Budget, Interrupted, Trainer
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.float32, "float64": torch.float64}
+NOT_ARGUMENTS = ("_target_", "name", "description")  # of a schedule's node
 Resumed = tuple[RunDirectory, dict[str, Any] | None]  # a run and its checkpoint
 
 
@@ -55,6 +57,8 @@ def rehearse(config: Config) -> None:
     task = import_target("dataset._target_", target)
     if not (isinstance(task, type) and issubclass(task, Task)):
         raise ConfigError(f"dataset._target_={target}: is no lookahead_bench.tasks.base.Task")
+    settings_of(config)
+    schedule_of(config)
     node, players = config["optimizer"], config["dataset"]["players"]
     projected = any(wrapper["_target_"].endswith(".Projected") for wrapper in node["wrappers"])
     notices = logging.getLogger("lookahead_bench")
@@ -66,6 +70,31 @@ def rehearse(config: Config) -> None:
         )  # fmt: skip
     finally:
         notices.disabled = False
+
+
+def settings_of(config: Config) -> hardware.Settings:
+    """The `gpu` node with every `auto` decided for this run. Errors: ConfigError."""
+    dataset, model = config["dataset"], config["model"] or {}
+    return hardware.settle(
+        config["gpu"], convolutional=bool(model.get("convolutional")), network=bool(model),
+        samples=dataset.get("train_size", 0) * (config["epochs"] or 0),
+    )  # fmt: skip
+
+
+def schedule_of(config: Config) -> Callable[[float], float]:
+    """The multiplier of the learning rates, a function of progress. Errors: ConfigError."""
+    node = config["schedule"]
+    make = import_target("schedule._target_", node["_target_"])
+    try:
+        schedule: Callable[[float], float] = make(**{k: v for k, v in node.items() if k not in NOT_ARGUMENTS})
+        sound = all(math.isfinite(schedule(progress)) and schedule(progress) >= 0 for progress in (0.0, 0.5, 1.0))
+    except Exception as error:
+        raise ConfigError(
+            f"schedule._target_={node['_target_']}: cannot be used: {type(error).__name__}: {error}"
+        ) from None
+    if not sound:
+        raise ConfigError(f"schedule={node['name']}: its multiplier becomes negative or not finite; change its keys")
+    return schedule
 
 
 class Session:
@@ -142,11 +171,7 @@ class Session:
         """Task, optimizer, oracle and trainer, at the start or where the checkpoints stand."""
         config, dataset = self.config, self.config["dataset"]
         task_class = import_target("dataset._target_", dataset["_target_"])
-        convolutional = bool((config["model"] or {}).get("convolutional"))
-        size = dataset.get("train_size", 0) * (config["epochs"] or 0)
-        self.settings = settings = hardware.settle(
-            config["gpu"], convolutional=convolutional, samples=size, network=config["model"] is not None
-        )
+        self.settings = settings = settings_of(config)
         torch.set_num_threads(settings.threads)
         offered = {
             **{k: v for k, v in dataset.items() if k not in DESCRIPTIVE["dataset"]},
@@ -171,13 +196,11 @@ class Session:
             clip_norm=config["clip_norm"],
             autocast=torch.bfloat16 if config["precision"] == "bfloat16" else None,
         )
-        node = config["schedule"]
-        schedule = import_target("schedule._target_", node["_target_"])
         trainer = Trainer(
             task,
             optimizer,
             oracle,
-            schedule=schedule(**{k: v for k, v in node.items() if k not in ("_target_", "name", "description")}),
+            schedule=schedule_of(config),
             budget=Budget(*(config[key] for key in BUDGETS)),
             log=self.recorder,
             checkpoint_every=float(os.environ.get("LOOKAHEAD_BENCH_CHECKPOINT_SECONDS", "60")),

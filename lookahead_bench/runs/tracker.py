@@ -39,6 +39,8 @@ class WandbTracker(NoTracker):
     def _start(self, run: RunDirectory) -> None:
         os.environ.setdefault("WANDB_SILENT", "true")
         os.environ.setdefault("WANDB_CONSOLE", "off")
+        for folder in ("CACHE", "CONFIG", "DATA"):  # not in the home directory, which may not be ours to write
+            os.environ.setdefault(f"WANDB_{folder}_DIR", os.path.abspath(f"{run.config['results_dir']}/wandb"))
         import wandb
 
         config: Config = run.config

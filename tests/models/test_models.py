@@ -103,6 +103,18 @@ def test_stacked_networks_give_what_each_gives_alone(name: str) -> None:
             torch.testing.assert_close(together.grad[r], parameter.grad, atol=1e-4, rtol=1e-4, msg=key)
 
 
+def test_stacked_convolutions_keep_the_layout_and_so_the_bits() -> None:
+    """In another memory layout a convolution rounds otherwise, and max-pooling makes that large within a few steps."""
+    networks = [build("cnn", seed).to(memory_format=torch.channels_last) for seed in range(3)]
+    images = torch.randn(3, 4, 32, 32, 3).permute(0, 1, 4, 2, 3)
+    stacked = stack(networks)
+    for together, *alone in zip(stacked.parameters(), *(n.parameters() for n in networks), strict=True):
+        assert [row.stride() for row in together] == [p.stride() for p in alone]
+    features = forward(torch.nn.Sequential(stacked.features), images)
+    for r, network in enumerate(networks):
+        assert torch.equal(features[r], network.features(images[r]))
+
+
 def test_networks_with_buffers_cannot_be_stacked() -> None:
     arguments: dict[str, Any] = {"widths": [4], "blocks": [1], "shortcut": "pad", "initialisation": "he"}
     with pytest.raises(ValueError, match="without BatchNorm"):

@@ -70,6 +70,20 @@ def test_gradients_are_put_back_when_the_closure_raises() -> None:
     assert game.y.grad is before
 
 
+def test_a_player_that_has_moved_goes_back_when_a_later_closure_raises() -> None:
+    game = Game()
+    before = game.point()
+
+    def failing(players: Any) -> Any:
+        if players == ["x"]:
+            raise FloatingPointError
+        return game(players)
+
+    with pytest.raises(FloatingPointError):
+        Alternating(SGD(game.groups(), lr=0.1), [["y"], ["y"], ["x"]]).step(failing)
+    assert (game.point() == before).all()
+
+
 def test_lookahead_counts_rounds() -> None:
     game = Game()
     optimizer = Lookahead(Alternating(SGD(game.groups(), lr=0.1), [["y"], ["y"], ["x"]]), k=2)
