@@ -66,7 +66,8 @@ def data_command(argv: list[str]) -> int:
     if not names:
         wrong_arguments("name one or more data sets, as in lookahead-bench data cifar10 cifar100 mnist")
     for name in names:
-        print(f"{name}: {prepare(name, values['data_dir'])}")
+        place = prepare(name, values["data_dir"])
+        print(f"{name}: {'comes with scikit-learn' if name == 'digits' else place}")
     return 0
 
 
@@ -79,12 +80,12 @@ def status_command(argv: list[str]) -> int:
 
 
 def report_command(argv: list[str]) -> int:
-    from lookahead_bench.report.report import write
-
     _, values = keys_and_names(
         "report", "Tables (Markdown, CSV, LaTeX) and curves of the runs, under <results_dir>/report/.", argv,
         {"results_dir": "results", "dataset": "", "scale": ""},
     )  # fmt: skip
+    from lookahead_bench.report.report import write  # pandas and matplotlib: not for --help
+
     write(values["results_dir"], {k: v for k, v in values.items() if k in ("dataset", "scale") and v})
     return 0
 

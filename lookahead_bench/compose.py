@@ -184,6 +184,8 @@ def jobs(overrides: Sequence[str]) -> list[list[str]] | None:
             places += [str(override.input_line)] if override.key_or_group == "hydra.searchpath" else []
             continue
         key = override.get_key_element()
+        if override.is_sweep_override() and not override.is_discrete_sweep():
+            raise ConfigError(f"{override.input_line}: an interval needs a sweeper that chooses from it; write values")
         values: Iterable[str] = (
             override.sweep_string_iterator() if override.is_discrete_sweep() else [override.get_value_element_as_str()]
         )

@@ -43,6 +43,9 @@ def translate(error: Exception, overrides: Sequence[str], defaults: DictConfig |
         remedy = nearest(name, known) or f"; {few(known)}"
         remedy = "; is its plugin installed?" if group.startswith("hydra/") else remedy
         return ConfigError(f"{group}={name}: no such {group}{remedy}")
+    if found := re.search(r"An item is already at '(.+?)'", message):
+        plain = f"{found.group(1)}={written(found.group(1), overrides)}"
+        return ConfigError(f"+{plain}: is there already, and is set without a plus sign; write {plain}")
     if found := re.search(r"Could not override '(.+?)'", message):
         return unknown_key(found.group(1), written(found.group(1), overrides), defaults)
     if isinstance(error, InterpolationResolutionError):
@@ -77,6 +80,9 @@ def unknown_key(key: str, value: str, defaults: DictConfig | None = None) -> Con
         return ConfigError(f"{key}={value}: no such key{nearest(key, names)} (lookahead-bench --help shows the keys)")
     node = (compose([]) if defaults is None else defaults).get(first) or OmegaConf.create()
     keys = [str(k) for k in node if k not in ("name", "_target_", "wrappers", *rules.DESCRIPTIVE.get(first, ()))]
+    parent, _, player = rest.partition(".")
+    if first == "optimizer" and player and parent in rules.PER_PLAYER:
+        return ConfigError(f"{key}={value}: one value a player is written optimizer.{parent}={{{player}:{value},...}}")
     if first == "optimizer" and rest in rules.OPTIMIZER:
         return ConfigError(f"{key}={value}: means nothing for optimizer={node.name}, whose keys are {', '.join(keys)}")
     chosen = f"{first}={node.get('name')}" if node.get("name") else f"the chosen {first}"

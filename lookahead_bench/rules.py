@@ -77,7 +77,7 @@ OPTIMIZER = {
     "inner": positive_integer,
     "relaxation": real("> 0 and <= 1", lambda v: 0 < v <= 1),
     "memory": one_of("gradient", "step"),
-    "decay": nullable(real("> 0 and < 1", lambda v: 0 < v < 1)),
+    "decay": nullable(real(">= 0 and < 1", lambda v: 0 <= v < 1)),
 }
 BUDGETS = ("epochs", "max_steps", "max_oracle_calls")  # of several, the first one reached ends a run
 PER_LAYER = ("k", "alpha", "pullback", "outer_momentum")  # a list means one value a layer, innermost first

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 OPTIMIZER = ("torch.optim.optimizer", "Optimizer")
+WRAPPER = ("lookahead_bench.optim.wrapper", "Wrapper")
 
 
 @dataclass(frozen=True)
@@ -113,16 +114,16 @@ def _bases(module: str, definition: ast.ClassDef) -> Iterator[tuple[str, ast.Cla
             yield found
 
 
-def is_optimizer(path: str) -> bool | None:
-    """Whether the class at `path` derives from torch's Optimizer; None where the source cannot tell."""
+def derives(path: str, ancestor: tuple[str, str]) -> bool | None:
+    """Whether the class at `path` is `ancestor` or derives from it; None where the source cannot tell."""
     module, _, name = path.rpartition(".")
     found = find_class(module, name)
     if found is None:
         return None
-    if (found[0], found[1].name) == OPTIMIZER:
+    if (found[0], found[1].name) == ancestor:
         return True
     bases = list(_bases(*found))
-    if any(is_optimizer(f"{where}.{base.name}") for where, base in bases):
+    if any(derives(f"{where}.{base.name}", ancestor) for where, base in bases):
         return True
     return False if len(bases) == len(found[1].bases) else None
 

@@ -30,7 +30,8 @@ def check_target_name(key: str, path: object) -> None:
     if top in sys.stdlib_module_names:
         raise ConfigError(f"{key}={path}: may not be in the standard library; name a class such as torch.optim.SGD")
     if top == "torch" and not path.startswith("torch.optim."):
-        raise ConfigError(f"{key}={path}: only torch.optim may be used of torch; name a class such as torch.optim.SGD")
+        remedy = "such as torch.optim.SGD" if key.startswith("optimizer") else "of lookahead_bench or of your own"
+        raise ConfigError(f"{key}={path}: only torch.optim may be used of torch; name a class {remedy}")
 
 
 def resolve_target(path: str, key: str = "_target_") -> type:

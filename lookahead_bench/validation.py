@@ -86,6 +86,8 @@ def check_group(group: str, node: Mapping[str, Any], default: Mapping[str, Any])
             raise unknown_key(key, show(value), OmegaConf.create({group: default}))
         elif group == "dataset" and name in rules.TASK and value != known[key]:
             raise ConfigError(f"{key}={show(value)}: belongs to the task, where it is {show(known[key])}; leave it out")
+        elif isinstance(value, list) and isinstance(known[key], list) and not same_kind(value, known[key]):
+            raise ConfigError(f"{key}={show(value)}: must be a list of which every value is {kind(known[key][0])}")
         elif known[key] is not None and not same_kind(value, known[key]):
             raise ConfigError(f"{key}={show(value)}: must be {kind(known[key])}, as its default {show(known[key])} is")
 
@@ -108,8 +110,8 @@ def check_dataset(node: dict[str, Any]) -> None:
     size = node.get("train_size")
     if size is not None and node["batch_size"] + node["val_size"] > size:
         raise ConfigError(
-            f"dataset.batch_size={node['batch_size']}: one batch and the validation split "
-            f"(dataset.val_size={node['val_size']}) must fit into the {size} training samples"
+            f"dataset.batch_size={node['batch_size']}, dataset.val_size={node['val_size']}: one batch and the "
+            f"validation split must fit into the {size} training samples"
         )
     if node.get("check"):
         module, _, name = node["check"].rpartition(".")
@@ -157,8 +159,15 @@ def check_optimizer(
         node |= {key: [node[key]] * count for key in rules.PER_LAYER if key in node and key not in layers}
     check_base(node, user)
     for i, wrapper in enumerate(node["wrappers"]):
-        check_target(f"optimizer.wrappers[{i}]._target_", wrapper["_target_"])
+        key, path = f"optimizer.wrappers[{i}]._target_", wrapper["_target_"]
+        check_target(key, path)
+        if signature.derives(path, signature.WRAPPER) is False:
+            raise ConfigError(
+                f"{key}={path}: is no wrapper of lookahead_bench.optim; a plain optimizer belongs into optimizer.base"
+            )
     check_composition(node)
+    if node.get("order") is not None:
+        check_order(node["order"], players)
 
 
 def check_composition(node: Mapping[str, Any]) -> None:
@@ -177,6 +186,20 @@ def check_composition(node: Mapping[str, Any]) -> None:
             f"optimizer.base._target_={node['base']['_target_']}: calls its closure more than once a step, which "
             f"{names[0]} cannot follow; take a first-order optimizer such as torch.optim.SGD"
         )
+
+
+def check_order(order: Any, players: Sequence[str]) -> None:
+    """Blocks of players, in which everyone moves."""
+    key = f"optimizer.order={show(order)}"
+    if not isinstance(order, list) or not all(isinstance(block, list) and block for block in order):
+        raise ConfigError(f"{key}: must be a list of lists of players, such as {show([[p] for p in players])}")
+    named = [player for block in order for player in block]
+    for player in named:
+        if player not in players:
+            raise ConfigError(f"{key}: no such player {show(player)} (players: {', '.join(players)})")
+    for player in players:
+        if player not in named:
+            raise ConfigError(f"{key}: player {player!r} never moves; name it in a block")
 
 
 def check_players(key: str, value: Mapping[str, Any], players: Sequence[str]) -> None:
@@ -207,12 +230,14 @@ def check_base(node: Mapping[str, Any], user: frozenset[str]) -> None:
     """The innermost optimizer: an optimizer, and one that takes what the user set."""
     path = node["base"]["_target_"]
     check_target("optimizer.base._target_", path)
-    optimizer, takes = signature.is_optimizer(path), signature.arguments(path)
+    if signature.derives(path, signature.WRAPPER):
+        raise ConfigError(f"optimizer.base._target_={path}: wraps an optimizer; it belongs into optimizer.wrappers")
+    optimizer, takes = signature.derives(path, signature.OPTIMIZER), signature.arguments(path)
     if optimizer is None or takes is None:  # the source cannot tell: import the class
         from lookahead_bench.targets import optimizer_arguments
 
         takes = optimizer_arguments("optimizer.base._target_", path)
-    elif not optimizer:
+    elif not optimizer or path.endswith(".Optimizer"):
         raise ConfigError(f"optimizer.base._target_={path}: is not a torch.optim.Optimizer; name an optimizer's class")
     if takes is None:
         return
@@ -223,6 +248,8 @@ def check_base(node: Mapping[str, Any], user: frozenset[str]) -> None:
     for key, value in node["base"].items():
         if key != "_target_" and key not in takes:
             raise ConfigError(f"optimizer.base.{key}={show(value)}: {path} takes no {key!r}{nearest(key, takes)}")
+        if key in rules.PER_PLAYER:
+            require(rules.OPTIMIZER[key], f"optimizer.base.{key}", value)
 
 
 def check_replicas(nodes: Mapping[str, Any]) -> None:

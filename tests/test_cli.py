@@ -58,6 +58,9 @@ LAZY = {
     "optimizer.lr=-1": ("torch", "pandas", "wandb"),
     "optimzer=sgd": ("torch", "pandas"),
     "optimizer.base._target_=torch.optim.SGDD": ("torch",),
+    "optimizer.base._target_=lookahead_bench.optim.Lookahead": ("torch",),
+    "optimizer=alt_gda dataset=bilinear optimizer.order=foo": ("torch",),
+    "report --help": ("torch", "pandas", "matplotlib"),
     "--cfg job": ("torch",),
     "status": ("torch",),
 }

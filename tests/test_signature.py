@@ -19,12 +19,12 @@ TORCH = [n for n in vars(torch.optim) if isinstance(getattr(torch.optim, n), typ
 def test_torchs_own_optimizers(name: str) -> None:
     path = f"torch.optim.{name}"
     assert signature.missing(path) is None
-    assert signature.is_optimizer(path) is True
+    assert signature.derives(path, signature.OPTIMIZER) is True
     assert signature.arguments(path) == {"params", *parameters_of(getattr(torch.optim, name))}
 
 
 def test_what_is_no_optimizer_or_not_there() -> None:
-    assert signature.is_optimizer("torch.optim.lr_scheduler.StepLR") is False
+    assert signature.derives("torch.optim.lr_scheduler.StepLR", signature.OPTIMIZER) is False
     assert "SGD" in (signature.missing("torch.optim.SDG") or [])
     assert signature.missing("no_such_module.Anything") is None  # only the import can tell
 
@@ -69,12 +69,12 @@ def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("own")
 def test_reexports_inheritance_and_what_source_cannot_tell() -> None:
     assert signature.arguments("own.Takes") == {"params", "lr", "twist"}
-    assert signature.is_optimizer("own.Takes") is True
+    assert signature.derives("own.Takes", signature.OPTIMIZER) is True
     assert signature.arguments("own.deep.core.Hidden") == {"params", "lr", "twist"}
-    assert signature.is_optimizer("own.Inherits") is True
+    assert signature.derives("own.Inherits", signature.OPTIMIZER) is True
     assert "amsgrad" in (signature.arguments("own.Inherits") or ())
     assert signature.arguments("own.deep.core.Anything") is None
-    assert signature.is_optimizer("own.deep.core.Plain") is False
+    assert signature.derives("own.deep.core.Plain", signature.OPTIMIZER) is False
     assert signature.missing("own.deep.core.Takse") == [
         "Anything",
         "Hidden",
@@ -86,14 +86,14 @@ def test_reexports_inheritance_and_what_source_cannot_tell() -> None:
     ]
     for path in ("own.deep.core.Alias", "own.late.Anything", "own.Whatever"):
         assert signature.missing(path) is None
-        assert signature.is_optimizer(path) is None
+        assert signature.derives(path, signature.OPTIMIZER) is None
     assert "own" not in sys.modules
 
 
 def test_nothing_is_imported() -> None:
     code = (
         "import sys; from lookahead_bench import signature;"
-        "signature.arguments('torch.optim.AdamW'), signature.is_optimizer('torch.optim.SGD');"
+        "signature.arguments('torch.optim.AdamW'), signature.derives('torch.optim.SGD', signature.OPTIMIZER);"
         "assert not {'torch', 'hydra', 'omegaconf'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

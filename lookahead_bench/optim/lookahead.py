@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -91,6 +92,11 @@ class Lookahead(Wrapper):
             self._sync()
             self.count = 0
         return loss
+
+    def _check_entry(self, entry: Mapping[str, Any]) -> None:
+        super()._check_entry(entry)
+        if entry["count"] and entry["slow"] is None:
+            raise ValueError(f"saved state of Lookahead: count is {entry['count']}, and there are no slow weights")
 
     def _open(self) -> None:
         fast = self.parameters()

@@ -129,6 +129,10 @@ class Ball:
         centers = _numbers(self.center, len(point), "center")
         rows = [(p - c).reshape(self.replicas, -1) for p, c in zip(point, centers, strict=True)]
         norm = torch.stack([row.square().sum(1) for row in rows]).sum(0).sqrt()
+        if bool(norm.isinf().any()):  # the squares of a far point overflow: scaled by its largest number they do not
+            scale = torch.stack([row.abs().amax(1) for row in rows]).amax(0)
+            scaled = torch.stack([(row / scale.unsqueeze(1)).square().sum(1) for row in rows]).sum(0).sqrt()
+            norm = torch.where(norm.isinf(), scaled * scale, norm)
         outside = (norm > self.radius).unsqueeze(1)
         factor = (self.radius / norm).unsqueeze(1)
         for p, row, c in zip(point, rows, centers, strict=True):

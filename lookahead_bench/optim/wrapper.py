@@ -77,7 +77,7 @@ class Wrapper(Optimizer):
     def __init__(self, base: Optimizer) -> None:
         name = type(self).__name__
         if not isinstance(base, Optimizer):
-            raise TypeError(f"{name} wraps a torch.optim.Optimizer, got {base!r}")
+            raise TypeError(f"{name} wraps a torch.optim.Optimizer, got a {type(base).__name__}")
         if isinstance(base, Wrapper) and not (self.level < base.level or self.level == base.level == 0):
             raise ValueError(f"{type(base).__name__} cannot stand inside {name}: {ORDER}")
         super().__init__(base.param_groups, base.defaults)
@@ -217,13 +217,16 @@ class Wrapper(Optimizer):
     def _check_state(self, state: Mapping[str, Any]) -> None:
         ours = [type(o).__name__ for o in chain(self)][-2::-1]
         saved = state.get("wrappers")
-        kinds = [e.get("kind") for e in saved] if isinstance(saved, list) else None
+        mappings = isinstance(saved, list) and all(isinstance(entry, Mapping) for entry in saved)
+        kinds = [entry.get("kind") for entry in saved] if saved is not None and mappings else None
         if kinds != ours:
             raise ValueError(
                 f"the saved wrappers, innermost first, are {kinds}, these are {ours}: "
                 "build the optimizer that the state was saved from"
             )
         assert saved is not None
+        if not isinstance(state.get("state"), Mapping):
+            raise ValueError("the saved state has no 'state': it is no state_dict of an optimizer")
         lengths = [(len(g["params"]), len(s["params"])) for g, s in self._matched_groups(state)]
         if any(mine != theirs for mine, theirs in lengths):
             raise ValueError(f"parameter groups have (here, saved) {lengths} parameters: build the same model")

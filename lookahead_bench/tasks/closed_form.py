@@ -129,7 +129,9 @@ class ClosedForm(Task):
 
 def norm(values: Tensor) -> Tensor:
     """[P, d] -> [], [P, R, d] -> [R]: the Euclidean norm over players and numbers."""
-    length: Tensor = torch.linalg.vector_norm(values, dim=(0, -1))
+    largest = values.abs().amax((0, -1), keepdim=True)
+    scale = torch.where((largest > 0) & largest.isfinite(), largest, 1.0)  # the squares of large numbers overflow
+    length: Tensor = torch.linalg.vector_norm(values / scale, dim=(0, -1)) * scale.squeeze(-1).squeeze(0)
     return length
 
 

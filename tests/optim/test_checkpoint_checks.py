@@ -37,6 +37,9 @@ DAMAGE: dict[str, tuple[Callable[[State], Any], str]] = {
         r"slow\[0\] must have shape \(4, 3\), got \(2, 2\)",
     ),
     "a hole": (lambda s: s["wrappers"][1]["slow"].__setitem__(3, None), r"slow\[3\] must have shape"),
+    "no slow weights in a cycle": (lambda s: s["wrappers"][1].update(count=1, slow=None), "there are no slow weights"),
+    "an entry that is none": (lambda s: s["wrappers"].__setitem__(0, None), "the saved wrappers"),
+    "no state": (lambda s: drop(s, "state"), "it is no state_dict"),
     "no group": (lambda s: s["param_groups"].pop(), "parameter group"),
     "a parameter less": (lambda s: s["param_groups"][0]["params"].pop(), r"\[\(4, 3\)\] parameters"),
 }

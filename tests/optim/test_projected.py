@@ -26,6 +26,16 @@ def flat(z: list[torch.Tensor]) -> torch.Tensor:
     return torch.cat([p.flatten() for p in z])
 
 
+def test_a_point_so_far_that_its_square_overflows_goes_to_the_sphere() -> None:
+    far, near = torch.full((2,), 1e20), torch.tensor([0.3, 0.4])
+    Ball(1.0)([far])
+    torch.testing.assert_close(far, torch.full((2,), 0.5**0.5))
+    both = torch.stack([torch.full((2,), 1e20), near])
+    Ball(1.0, replicas=2)([both])
+    torch.testing.assert_close(both[0], torch.full((2,), 0.5**0.5))
+    assert torch.equal(both[1], near)
+
+
 @settings(max_examples=40, deadline=None, database=None)
 @given(numbers, st.floats(0.1, 4), st.floats(-1, 1))
 def test_ball_is_the_nearest_point(values: list[float], radius: float, center: float) -> None:

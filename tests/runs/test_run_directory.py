@@ -14,6 +14,7 @@ from tiny_runs import DIGITS, assert_same_run, embedded, rows, timeless
 
 from lookahead_bench import config, run
 from lookahead_bench.compose import CONF, options
+from lookahead_bench.errors import ConfigError
 from lookahead_bench.runs import checkpoint
 from lookahead_bench.runs.run import RunResult, execute
 
@@ -122,6 +123,17 @@ def test_force_repeats_and_forgets_the_first_life(tmp_path: Path) -> None:
     again = run([*RUN, f"results_dir={tmp_path}/one", "force=true"])
     assert not (again.path / "samples").exists()
     assert_same_run(again, run([*RUN, f"results_dir={tmp_path}/two"]))
+
+
+@pytest.mark.parametrize("refused", ["gpu.device=cuda:99", "+optimizer.base.nesterov=true"])
+def test_what_is_refused_forgets_no_finished_run(refused: str, tmp_path: Path) -> None:
+    overrides = [*DIGITS, "optimizer=sgd", "optimizer.momentum=0.0", f"results_dir={tmp_path}"]
+    first = run(overrides)
+    before = {path: path.read_bytes() for path in first.path.rglob("*") if path.is_file()}
+    with pytest.raises(ConfigError):
+        run([*overrides, refused, "force=true"])
+    assert {path: path.read_bytes() for path in first.path.rglob("*") if path.is_file()} == before
+    assert [path.name for path in (tmp_path / "runs").iterdir()] == [first.path.name]
 
 
 @pytest.mark.parametrize("dataset", options("dataset"))

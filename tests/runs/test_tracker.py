@@ -113,11 +113,14 @@ def test_a_failing_run_tells_the_mirror(tmp_path: Path, monkeypatch: pytest.Monk
 def test_the_real_one_offline(untracked: RunResult, tmp_path: Path) -> None:
     """A command of its own: W&B has processes and threads."""
     pytest.importorskip("wandb")
+    home = tmp_path / "home"
+    home.mkdir()
     process = start(
-        [*RUN, f"results_dir={tmp_path}"], tmp_path / "output", WANDB_API_KEY="", NETRC="/none", HOME=str(tmp_path)
+        [*RUN, f"results_dir={tmp_path}"], tmp_path / "output", WANDB_API_KEY="", NETRC="/none", HOME=str(home)
     )
     process.join(100)
     assert process.exitcode == 0, (tmp_path / "output").read_text()
     assert "W&B" not in (tmp_path / "output").read_text()
     assert_same_run(untracked, run([*RUN, f"results_dir={tmp_path}"]))
     assert list((tmp_path / "runs").glob("*/wandb/offline-run-*/*.wandb"))
+    assert not list(home.iterdir())

@@ -65,6 +65,13 @@ def test_a_spread_start_is_projected_into_the_constraint(trainer: Callable[..., 
     assert float(task.point.abs().max()) == pytest.approx(4 / 3)
 
 
+def test_the_distance_of_a_far_point_is_finite(trainer: Callable[..., Trainer]) -> None:
+    task = closed_form(trainer("dataset=quadratic_game", "replicas=2"))
+    with torch.no_grad():
+        task.point[:, 0] = 1e300
+    torch.testing.assert_close(task.distance(), torch.tensor([2**0.5 * 1e300, 2**0.5], dtype=torch.float64))
+
+
 def test_noise_is_a_function_of_seed_and_draw_alone(trainer: Callable[..., Trainer]) -> None:
     together = closed_form(trainer("dataset=noisy_quadratic", "dataset.dim=5", "replicas=4"))
     alone = closed_form(trainer("dataset=noisy_quadratic", "dataset.dim=5", "seed=3"))
