@@ -20,13 +20,14 @@ from lookahead_bench.build import build_optimizer
 from lookahead_bench.config import Config
 from lookahead_bench.errors import ConfigError, DataError
 from lookahead_bench.oracle import Diverged, Oracle
+from lookahead_bench.report.trajectory import draw_trajectory
 from lookahead_bench.rules import BUDGETS, DESCRIPTIVE
 from lookahead_bench.runs import checkpoint, tracker
 from lookahead_bench.runs.files import write_all
 from lookahead_bench.runs.recorder import Recorder, join
 from lookahead_bench.runs.run import InterruptedBySignal
 from lookahead_bench.runs.signals import StopSignals
-from lookahead_bench.runs.store import RunDirectory
+from lookahead_bench.runs.store import FINISHED, RunDirectory
 from lookahead_bench.targets import import_target, names_taken
 from lookahead_bench.tasks.base import Task
 from lookahead_bench.trainer import Budget, Interrupted, Trainer
@@ -216,6 +217,8 @@ class Session:
     def finish(self, status: str, **facts: Any) -> None:
         """Leave every run with the rows so far and this status; one that has diverged has its own already."""
         self.recorder.flush()
+        if status in FINISHED and len(self.runs) == 1:
+            draw_trajectory(self.runs[0].rows(), self.runs[0].path / "samples" / "trajectory.png")
         self.statuses = ["diverged" if old == "diverged" else status for old in self.statuses]
         self.write_records(**facts)
 

@@ -69,9 +69,6 @@ class Task:
         """While `frozen`, a forward pass in training mode leaves the running statistics as they are."""
         return contextlib.nullcontext()
 
-    def samples(self, directory: Any, step: int) -> None:
-        """Write pictures for people to look at (GAN samples, trajectories); nothing by default."""
-
     def state_dict(self) -> dict[str, Any]:
         """Parameters and buffers of all players, loadable with weights_only=True."""
         return {name: [p.detach() for p in params] for name, params in self.players.items()}

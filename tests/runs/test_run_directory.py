@@ -7,9 +7,11 @@ import itertools
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 import yaml
+from PIL import Image
 from tiny_runs import DIGITS, assert_same_run, embedded, rows, timeless
 
 from lookahead_bench import config, run
@@ -123,6 +125,21 @@ def test_force_repeats_and_forgets_the_first_life(tmp_path: Path) -> None:
     again = run([*RUN, f"results_dir={tmp_path}/one", "force=true"])
     assert not (again.path / "samples").exists()
     assert_same_run(again, run([*RUN, f"results_dir={tmp_path}/two"]))
+
+
+def test_a_run_of_two_numbers_leaves_a_picture_of_its_path(tmp_path: Path) -> None:
+    game = ["dataset=polar_game", "optimizer=extragradient", "max_steps=60", "tracker=none"]
+    result = run([*game, f"results_dir={tmp_path}/one"])
+    picture = np.asarray(Image.open(result.path / "samples" / "trajectory.png").convert("RGB"))
+    y, x = np.argwhere((picture[..., 0] > 190) & (picture[..., 2] < 60)).mean(0)  # the dot at its last point
+    ends = [row for row in rows(result.path) if row["split"] == "test"]
+    path = [row for row in rows(result.path) if row["split"] == "train" or row["step"] == 0]
+    for axis, found in (("x", x - 225), ("y", 225 - y)):
+        low, high = (f(row[axis] for row in path) for f in (min, max))
+        span = max(max(row[a] for row in path) - min(row[a] for row in path) for a in "xy")
+        assert found == pytest.approx((ends[-1][axis] - (low + high) / 2) / span * 390, abs=2)
+    replicas = run([*game, "replicas=2", f"results_dir={tmp_path}/two"])
+    assert not (replicas.path / "samples").exists()
 
 
 @pytest.mark.parametrize("refused", ["gpu.device=cuda:99", "+optimizer.base.nesterov=true"])
