@@ -57,5 +57,5 @@ def main(values: Mapping[str, str]) -> None:
     def forward_and_backward() -> None:
         F.cross_entropy(network(images), labels).backward()
 
-    seconds = interleaved({name: step(name) for name in makers}, rounds=15, prepare=forward_and_backward)
+    seconds = interleaved({name: step(name) for name in makers}, rounds=25, prepare=forward_and_backward)
     show(f"{CYCLES * K} steps on ResNet-18, k = {K}, {torch.get_num_threads()} threads", seconds, "SGD (fused)", note)
