@@ -98,10 +98,10 @@ class Loader(ConfigLoaderImpl):
         self._chosen: dict[tuple[str, ...], DictConfig] = {}  # the jobs of a sweep share most of their choices
 
     def load_configuration(
-        self, config_name: str | None, overrides: list[str], *args: Any, **kwargs: Any
+        self, config_name: str | None, overrides: list[str], run_mode: RunMode, *args: Any, **kwargs: Any
     ) -> DictConfig:
         if config_name is None:  # Hydra's own, for --hydra-help
-            return super().load_configuration(config_name, overrides, *args, **kwargs)
+            return super().load_configuration(config_name, overrides, run_mode, *args, **kwargs)
         parsed = OverridesParser.create().parse_overrides(overrides)
         for override in parsed:
             check_override(override)
@@ -109,7 +109,7 @@ class Loader(ConfigLoaderImpl):
         overrides = [o.input_line for o in parsed if o.input_line is not None]
         groups = [o.input_line for o in parsed if is_group_choice(o) and o.input_line is not None]
         if tuple(groups) not in self._chosen:
-            self._chosen[tuple(groups)] = super().load_configuration(config_name, groups, *args, **kwargs)
+            self._chosen[tuple(groups)] = super().load_configuration(config_name, groups, run_mode, *args, **kwargs)
         choices = copy.deepcopy(self._chosen[tuple(groups)])
         picks, values = scale_entries(choices)
         with open_dict(choices):
@@ -120,10 +120,21 @@ class Loader(ConfigLoaderImpl):
         self.defaults = choices
         entries = [f"{group}={name}" for group, name in picks.items()]
         entries += [f"++{key}={literal(value)}" for key, value in values.items()]
-        config = super().load_configuration(config_name, entries + overrides, *args, **kwargs)
+        # In a sweep over optimizers, optimizer.betas belongs to the jobs: the default optimizer need not have it.
+        swept = swept_groups(parsed, choices) if run_mode == RunMode.MULTIRUN else ()
+        own = [o for o in overrides if not o.lstrip("+").startswith(tuple(f"{group}." for group in swept))]
+        config = super().load_configuration(config_name, entries + own, run_mode, *args, **kwargs)
         with open_dict(config.hydra):  # a sweep's jobs start from these, with a dataset and a scale of their own
-            config.hydra.overrides.task = config.hydra.overrides.task[len(entries) :]
+            config.hydra.overrides.task = [o.input_line for o in parsed if not o.is_hydra_override()]
         return config
+
+
+def swept_groups(overrides: Sequence[Override], choices: DictConfig) -> list[str]:
+    """The groups that a sweep goes through, by the command line or by an experiment."""
+    params = OmegaConf.select(choices, "hydra.sweeper.params") or {}
+    return [str(o.key_or_group) for o in overrides if o.is_sweep_override() and o.key_or_group in GROUPS] + [
+        str(key) for key in params if key in GROUPS
+    ]
 
 
 def source(choices: DictConfig, group: str, name: str) -> DictConfig:

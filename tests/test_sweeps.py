@@ -42,6 +42,20 @@ def test_swept_datasets_have_their_own_models_schedules_and_budgets(
         assert single.skipped
 
 
+@pytest.mark.parametrize(
+    "sweep",
+    [
+        ["optimizer=adam,radam", "optimizer.betas=[0,0.9]"],  # the default optimizer has no betas
+        ["dataset=quadratic_game,bilinear_constrained", "dataset.spread=0.1,0.2", "optimizer=sgd"],
+    ],
+    ids=lambda sweep: sweep[0],
+)
+def test_a_key_of_the_swept_choices_need_not_be_one_of_the_default(sweep: list[str], tmp_path: Path) -> None:
+    assert command(["-m", *sweep, "max_steps=2", "tracker=none", f"results_dir={tmp_path}"]) == 0
+    first = [override.split(",")[0] if "[" not in override else override for override in sweep]
+    assert run([*first, "max_steps=2", "tracker=none", f"results_dir={tmp_path}"]).skipped
+
+
 def test_force_repeats_each_job_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     sweep = ["-m", "optimizer=sgd", "seed=1,2", *DIGITS, f"results_dir={tmp_path}", "force=true"]
     assert command(sweep) == 0

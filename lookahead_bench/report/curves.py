@@ -21,16 +21,19 @@ STYLE: Any = {
 
 
 def draw_curves(runs: pd.DataFrame, stem: Path, title: str) -> Path | None:
-    """Draw the headline score on the split for choosing; returns the PNG's path, or None where there are no curves."""
+    """Draw the headline score; returns the PNG's path, or None where there are no curves.
+
+    On the split for choosing, or, where that is scored at the ends only (toy tasks), from the training rows.
+    """
     if "split" not in runs or not runs["metric"].notna().any():
         return None
     metric = runs["metric"].dropna().iloc[0]
-    splits = [s for s in ("val", "test") if ((runs["split"] == s) & runs[metric].notna()).any()]
-    if not splits:
+    scored = runs[runs[metric].notna() & (runs["status"] == "done")]
+    counts = {split: scored.loc[scored["split"] == split, "step"].nunique() for split in ("val", "test", "train")}
+    split = next((s for s, n in counts.items() if n > 2), next((s for s, n in counts.items() if n), None))
+    if split is None:
         return None
-    rows = runs[(runs["split"] == splits[0]) & (runs["status"] == "done")]
-    if rows.empty:
-        return None
+    rows = scored[scored["split"] == split]
     kinds = rows.groupby("variant")["weights"].agg(lambda w: next((k for k in w if k != "fast"), "fast"))
     with plt.rc_context(STYLE):
         figure, axes = plt.subplots(figsize=(5.2, 2.8))
@@ -43,10 +46,12 @@ def draw_curves(runs: pd.DataFrame, stem: Path, title: str) -> Path | None:
             axes.plot(curve.index, curve["mean"], label=label, linewidth=1.4, color=colour, linestyle=line)
             axes.fill_between(curve.index, curve["min"], curve["max"], alpha=0.15, linewidth=0, color=colour)
             lowest.append(curve["mean"].iloc[len(curve) // 4 :].min())
+        if rows[metric].min() > 0 and rows[metric].max() > 1000 * rows[metric].min():
+            axes.set_yscale("log")
         if metric == "accuracy" and lowest:  # the start would flatten what is to be compared
             axes.set_ylim(max(0.0, min(lowest) - 0.05), min(1.0, rows[metric].max() + 0.01))
         axes.set_xlabel("oracle calls")
-        axes.set_ylabel(f"{splits[0]} {metric}")
+        axes.set_ylabel(metric if split == "train" else f"{split} {metric}")
         axes.set_title(title, loc="left")
         axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
         for suffix in (".pdf", ".png"):

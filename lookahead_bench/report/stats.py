@@ -18,13 +18,18 @@ class Mean:
     n: int
 
     def text(self, metric: str) -> str:
-        """`98.12 ± 0.31 %` for an accuracy, otherwise four digits of the mean and two of the interval."""
+        """`98.12 ± 0.31 %` for an accuracy; otherwise two digits of the interval, and the mean as exact as that."""
         if not self.n:
             return "-"
         if metric == "accuracy":
             band = "" if self.half_width is None else f" ± {self.half_width * 100:.2f}"
             return f"{self.value * 100:.2f}{band} %"
-        return f"{self.value:.4g}" + ("" if self.half_width is None else f" ± {self.half_width:.2g}")
+        if self.half_width is None:
+            return f"{self.value:.4g}"
+        digits = 4
+        if self.value and 0 < self.half_width < math.inf and math.isfinite(self.value):
+            digits = max(4, math.floor(math.log10(abs(self.value))) - math.floor(math.log10(self.half_width)) + 2)
+        return f"{self.value:.{min(digits, 15)}g} ± {self.half_width:.2g}"
 
 
 def mean(values: Sequence[float]) -> Mean:

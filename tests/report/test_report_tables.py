@@ -24,6 +24,9 @@ def test_the_interval_by_hand() -> None:
 def test_one_value_has_no_interval_and_none_has_no_mean() -> None:
     assert (mean([0.5]).value, mean([0.5]).half_width, mean([0.5]).text("loss")) == (0.5, None, "0.5")
     assert mean([]).text("loss") == "-"
+    assert mean([50.39, 50.40]).text("loss") == "50.395 ± 0.064"
+    assert mean([1e-9, 3e-9]).text("loss") == "2e-09 ± 1.3e-08"
+    assert mean([123456.0, 123457.0]).text("loss") == "123456.5 ± 6.4"
     assert mean([0.9, 0.9]).text("accuracy") == "90.00 ± 0.00 %"
     assert mean([math.nan, 1.0]).text("loss").startswith("nan")  # never left out
 
