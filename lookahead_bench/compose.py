@@ -184,13 +184,14 @@ def compose(overrides: Sequence[str], mode: RunMode = RunMode.RUN) -> DictConfig
 
 def jobs(overrides: Sequence[str]) -> list[list[str]] | None:
     """The overrides of every job of a multirun, in Hydra's order; None where a sweeper decides as it goes."""
-    master = compose(overrides, RunMode.MULTIRUN)
+    composing = loader()
+    master = composing.load_configuration(PRIMARY, list(overrides), RunMode.MULTIRUN)
     if master.hydra.runtime.choices["hydra/sweeper"] != "basic":
         return None
     swept = [f"{key}={value}" for key, value in (master.hydra.sweeper.params or {}).items()]
     final: dict[str, list[str]] = {}
     places = []  # where Hydra looks for YAML files, for every job
-    for override in OverridesParser.create().parse_overrides([*swept, *overrides]):
+    for override in OverridesParser.create(composing).parse_overrides([*swept, *overrides]):  # glob(*) asks the loader
         if override.is_hydra_override():
             places += [str(override.input_line)] if override.key_or_group == "hydra.searchpath" else []
             continue

@@ -13,7 +13,7 @@ from lookahead_bench.errors import ConfigError
 
 PACKAGE = Path(__file__).resolve().parent
 CONF = PACKAGE / "conf" if (PACKAGE / "conf").is_dir() else PACKAGE.parent / "conf"
-SHOWN = ("optimizer", "dataset", "model", "schedule", "experiment")
+SHOWN = ("optimizer", "dataset", "model", "schedule", "scale", "gpu", "tracker", "experiment")
 
 
 def files(group: str) -> Iterator[tuple[str, Path]]:
@@ -42,7 +42,7 @@ def overview() -> str:
 
 
 def page(name: str) -> str:
-    """One optimizer, dataset, model, schedule or experiment in full: equation, source, keys, rules and defaults."""
+    """Everything of this name, in full: equation, source, keys, rules and defaults."""
     everything = [(group, one, path) for group in SHOWN for one, path in files(group)]
     found = [(group, path) for group, one, path in everything if one == name]
     if not found:
@@ -71,7 +71,18 @@ def entry(group: str, name: str, path: Path) -> str:
             many = many or ("; a mapping: one a player" if key in rules.PER_PLAYER else "")
             lines.append(f"  optimizer.{key:<{width}} = {default(node[key])}   ({rules.OPTIMIZER[key].text}{many})")
     else:
-        hidden = ("name", "description", "equation", "source", "scales", "_target_", "check", "hydra", "defaults")
+        hidden = (
+            "name",
+            "description",
+            "equation",
+            "source",
+            "scales",
+            "_target_",
+            "check",
+            "hydra",
+            "defaults",
+            group,
+        )
         values = {k: v for k, v in node.items() if k not in hidden}
         if values:
             lines += ["", "keys:", *(f"  {group}.{k} = {shown(v)}" for k, v in values.items())]
@@ -83,7 +94,7 @@ def entry(group: str, name: str, path: Path) -> str:
 def default(value: Any) -> str:
     """A default as a reader wants it: `${oc.select:dataset.optimizer.lr,0.1}` is 0.1 unless the task says otherwise."""
     if isinstance(value, str) and value.startswith("${oc.select:"):
-        return f"{value.rpartition(',')[2].rstrip('}')} unless the task says otherwise"
+        return f"{value.partition(',')[2].removesuffix('}')} unless the task says otherwise"
     return shown(value)
 
 

@@ -13,7 +13,7 @@ from tiny_runs import DIGITS
 
 from lookahead_bench import __version__
 from lookahead_bench.cli import command
-from lookahead_bench.compose import options
+from lookahead_bench.compose import GROUPS, options
 
 COMMAND = [sys.executable, "-m", "lookahead_bench"]
 
@@ -126,13 +126,19 @@ def test_every_command_has_help(name: str, capsys: pytest.CaptureFixture[str]) -
 def test_list_shows_everything_and_explains_every_optimizer(capsys: pytest.CaptureFixture[str]) -> None:
     assert command(["list"]) == 0
     overview = capsys.readouterr().out
-    for group in ("optimizer", "dataset", "model", "schedule"):
+    for group in GROUPS:
+        assert f"{group}=\n" in overview
         assert all(name in overview for name in options(group))
     for name in options("optimizer"):
         assert command(["list", name]) == 0
         page = capsys.readouterr().out
         assert "source:" in page
         assert "optimizer.lr" in page
+    assert command(["list", "adam", "cpu"]) == 0
+    page = capsys.readouterr().out
+    assert "optimizer.betas        = [0.9,0.999] unless the task says otherwise" in page
+    assert "scale=cpu: " in page
+    assert "gpu=cpu: " in page
 
 
 def test_a_reader_that_leaves_is_no_error(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from tiny_runs import DIGITS, timeless
 
 from lookahead_bench import load_results, run
 from lookahead_bench.cli import command
+from lookahead_bench.compose import options
 from lookahead_bench.runs.files import read_json
 
 
@@ -54,6 +55,13 @@ def test_a_key_of_the_swept_choices_need_not_be_one_of_the_default(sweep: list[s
     assert command(["-m", *sweep, "max_steps=2", "tracker=none", f"results_dir={tmp_path}"]) == 0
     first = [override.split(",")[0] if "[" not in override else override for override in sweep]
     assert run([*first, "max_steps=2", "tracker=none", f"results_dir={tmp_path}"]).skipped
+
+
+def test_glob_chooses_by_name(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    settings = ["dataset=quadratic_game", "max_steps=2", "tracker=none", f"results_dir={tmp_path}"]
+    assert command(["-m", "optimizer=glob(la_*)", *settings]) == 0
+    names = [name for name in options("optimizer") if name.startswith("la_")]
+    assert f"{len(names)} runs: {len(names)} done" in capsys.readouterr().out
 
 
 def test_force_repeats_each_job_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
