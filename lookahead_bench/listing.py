@@ -71,19 +71,8 @@ def entry(group: str, name: str, path: Path) -> str:
             many = many or ("; a mapping: one a player" if key in rules.PER_PLAYER else "")
             lines.append(f"  optimizer.{key:<{width}} = {default(node[key])}   ({rules.OPTIMIZER[key].text}{many})")
     else:
-        hidden = (
-            "name",
-            "description",
-            "equation",
-            "source",
-            "scales",
-            "_target_",
-            "check",
-            "hydra",
-            "defaults",
-            group,
-        )
-        values = {k: v for k, v in node.items() if k not in hidden}
+        hidden = ("name", "description", "equation", "source", "scales", "_target_", "check", "hydra", "defaults")
+        values = {k: v for k, v in node.items() if k not in (*hidden, group)}
         if values:
             lines += ["", "keys:", *(f"  {group}.{k} = {shown(v)}" for k, v in values.items())]
         for scale, what in (node.get("scales") or {}).items():
