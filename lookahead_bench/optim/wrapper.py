@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from copy import deepcopy
 from itertools import zip_longest
+from numbers import Integral, Real
 from typing import Any, ClassVar
 
 import torch
@@ -30,11 +31,12 @@ def require(holds: bool, name: str, value: object, rule: str) -> None:
 
 
 def is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+    """Python's and NumPy's numbers; a bool is none."""
+    return isinstance(value, Real) and not isinstance(value, bool)
 
 
 def is_integer(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
+    return isinstance(value, Integral) and not isinstance(value, bool)
 
 
 def chain(optimizer: Optimizer) -> Iterator[Optimizer]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import io
 
+import numpy as np
 import pytest
 import torch
 from optim_problems import Game, Net, same
@@ -230,6 +231,15 @@ def test_step_raising_leaves_the_cycle_as_it_was() -> None:
         optimizer.step(failing)
     assert (game.point() == before).all()
     assert optimizer.count == 1
+
+
+def test_numpys_numbers_are_numbers() -> None:
+    ours, numpys = Game(), Game()
+    one = Lookahead(SGD(ours.groups(), lr=0.1), k=2, alpha=0.25)
+    other = Lookahead(SGD(numpys.groups(), lr=0.1), k=np.int64(2), alpha=np.float32(0.25))  # type: ignore[arg-type]
+    for _ in range(5):
+        one.step(ours), other.step(numpys)
+    assert (ours.point() == numpys.point()).all()
 
 
 @pytest.mark.parametrize(
