@@ -141,6 +141,14 @@ def test_list_shows_everything_and_explains_every_optimizer(capsys: pytest.Captu
     assert "gpu=cpu: " in page
 
 
+def test_info_is_said_once() -> None:
+    done, _ = process("--info", "searchpath")
+    assert done.returncode == 0
+    assert done.stderr == ""
+    assert done.stdout.count("Search path") <= 1
+    assert "conf" in done.stdout
+
+
 def test_a_reader_that_leaves_is_no_error(tmp_path: Path) -> None:
     done = subprocess.run(f"{' '.join(COMMAND)} list | head -1", shell=True, capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "")
