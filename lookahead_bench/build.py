@@ -1,4 +1,4 @@
-"""A validated optimizer node -> the chain of optimizers that it describes."""
+"""A checked configuration -> the parts that it names: task, chain of optimizers, schedule, settings of the machine."""
 
 from __future__ import annotations
 
@@ -10,14 +10,15 @@ from typing import Any
 from torch.nn import Parameter
 from torch.optim import Optimizer
 
+from lookahead_bench.configuration import targets
+from lookahead_bench.configuration.identity import ABOUT
+from lookahead_bench.configuration.targets import nearest, parameters_of, takes_anything
 from lookahead_bench.errors import ConfigError
-from lookahead_bench.optim import Alternating, Lookahead, Projected, ProximalPoint, Wrapper
-from lookahead_bench.targets import nearest, parameters_of, resolve_target, takes_anything
+from lookahead_bench.optim import Projected, Wrapper
 
 log = logging.getLogger("lookahead_bench")
 
-ABOUT = ("name", "description", "equation", "source", "base", "wrappers")  # every other top-level key is an argument
-LAYERED = ("k", "alpha", "pullback", "outer_momentum")
+NOT_ARGUMENTS = ("name", ABOUT, "_target_", "base", "wrappers")  # of a node; every other key is one
 
 Player = str
 Arguments = dict[str, Any]
@@ -40,9 +41,9 @@ def build_optimizer(
     Args:
         node: an optimizer YAML, resolved.
         players: parameters by player.
-        constraint: the task's set. It fills Projected; a chain without one gets it where the games' methods have it:
-            around ProximalPoint, else around the base.
-        order: the task's order of players, for an Alternating whose own is null.
+        constraint: the task's set, for the wrappers that take one; a chain without any gets a Projected where the
+            wrappers want it (`projects_outside`), else around the base.
+        order: the task's order of players, for the wrappers that take one and whose own is null.
         user_keys: top-level keys that the user set; one that nothing takes is refused, where a default is dropped
             with a notice.
         fused: True asks for torch's fused kernels where the class has them; None leaves the choice to torch.
@@ -51,24 +52,22 @@ def build_optimizer(
         ConfigError: one line with key, value, rule and remedy.
     """
     node = _plain(node)
-    top = {key: value for key, value in node.items() if key not in ABOUT and value is not None}
+    top = {key: value for key, value in node.items() if key not in NOT_ARGUMENTS and value is not None}
     wrappers = [_wrapper(f"optimizer.wrappers[{i}]", w) for i, w in enumerate(node.get("wrappers") or [])]
-    if constraint is not None and not any(issubclass(cls, Projected) for cls, _, _ in wrappers):
-        place = next((i + 1 for i, (cls, _, _) in enumerate(wrappers) if issubclass(cls, ProximalPoint)), 0)
+    takes_constraint = any("constraint" in parameters_of(cls) for cls, _, _ in wrappers)
+    if constraint is not None and not takes_constraint:
+        place = next((i + 1 for i, (cls, _, _) in enumerate(wrappers) if cls.projects_outside), 0)
         wrappers.insert(place, (Projected, {}, "optimizer.wrappers"))
     claimed = {key for cls, _, _ in wrappers for key in parameters_of(cls)}
+    offered = {name: value for name, value in (("constraint", constraint), ("order", order)) if value is not None}
 
     optimizer, taken = _base(node.get("base"), {k: v for k, v in top.items() if k not in claimed}, players, fused)
     for cls, own, key in wrappers:
         known = parameters_of(cls)
-        arguments = {k: v for k, v in top.items() if k in known} | own
-        if issubclass(cls, Projected):
-            arguments.setdefault("constraint", constraint)
-            if arguments["constraint"] is None:
-                raise ConfigError(f"{key}._target_=Projected: the task has no constraint; leave the wrapper out")
-        if issubclass(cls, Alternating) and order is not None:
-            arguments.setdefault("order", order)
-        for layer in _layers(arguments) if issubclass(cls, Lookahead) else [arguments]:
+        arguments = {k: v for k, v in (offered | top).items() if k in known} | own
+        if "constraint" in known.keys() - arguments.keys():
+            raise ConfigError(f"{key}._target_={cls.__name__}: the task has no constraint; leave the wrapper out")
+        for layer in _layers(arguments) if cls.nests else [arguments]:
             optimizer = _construct(key, cls, optimizer, {k: _typed(k, v, known.get(k)) for k, v in layer.items()})
 
     for name in sorted(set(top) - claimed - taken):
@@ -87,21 +86,15 @@ def _plain(value: Any) -> Any:
     return value
 
 
-def _wrapper(key: str, node: Any) -> tuple[type, Arguments, str]:
-    cls, own = _target(key, node)
-    if not issubclass(cls, Wrapper):
-        raise ConfigError(
-            f"{key}._target_={node['_target_']}: is no wrapper of lookahead_bench.optim; "
-            "a plain optimizer belongs into optimizer.base"
-        )
-    return cls, own, key
+def _wrapper(key: str, node: Any) -> tuple[type[Wrapper], Arguments, str]:
+    return *_target(key, node, targets.WRAPPER), key
 
 
-def _target(key: str, node: Any) -> tuple[type, Arguments]:
+def _target(key: str, node: Any, kind: targets.Kind) -> tuple[type[Any], Arguments]:
     """The class of a node and the arguments that stand in it."""
     if not isinstance(node, Mapping) or "_target_" not in node:
         raise ConfigError(f"{key}={node}: must be a mapping with a _target_, such as {{_target_: torch.optim.SGD}}")
-    cls = resolve_target(node["_target_"], f"{key}._target_")
+    cls = targets.load(f"{key}._target_", node["_target_"], kind)
     own = {k: v for k, v in node.items() if k != "_target_" and v is not None}
     known = parameters_of(cls)
     for name, value in own.items():
@@ -118,7 +111,7 @@ def _base(
 ) -> tuple[Optimizer, set[str]]:
     """The innermost optimizer, and the top-level keys that it took."""
     key = "optimizer.base"
-    cls, own = _target(key, node)
+    cls, own = _target(key, node, targets.OPTIMIZER)
     if issubclass(cls, Wrapper):
         raise ConfigError(f"{key}._target_={node['_target_']}: wraps an optimizer; it belongs into optimizer.wrappers")
     known = parameters_of(cls)
@@ -142,8 +135,8 @@ def _base(
 
 
 def _layers(arguments: Arguments) -> list[Arguments]:
-    """One set of arguments per Lookahead layer, innermost first: lists are spread over the layers, numbers shared."""
-    lists = {k: v for k, v in arguments.items() if k in LAYERED and isinstance(v, list)}
+    """One set of arguments per layer, innermost first: lists are spread over the layers, numbers shared."""
+    lists = {k: v for k, v in arguments.items() if isinstance(v, list)}
     if not lists:
         return [arguments]
     lengths = {len(v) for v in lists.values()}

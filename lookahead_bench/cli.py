@@ -6,14 +6,9 @@
 from __future__ import annotations
 
 import argparse
-import logging
-import math
 import os
 import sys
-import warnings
-from collections.abc import Iterable, Sequence
-from pathlib import Path
-from typing import Any
+from collections.abc import Sequence
 
 from lookahead_bench.commands import COMMANDS, wrong_arguments
 
@@ -39,13 +34,16 @@ Set (any key of `lookahead-bench --cfg job`):
   replicas=R        the seeds seed ... seed+R-1 computed together, each a run of its own
   data_dir=DIR      where data sets lie ($LOOKAHEAD_BENCH_DATA, else data/)
   results_dir=DIR   where runs are kept (results/)
+  evaluate_every=2epochs   scores in between; also 100steps, 500oracle_calls
+  study=NAME        a name for what the runs are made for; report NAME and status NAME show them
   force=true        repeat a finished run
 
 Other commands (--help on each):
   list [NAME]       optimizers, datasets, models, schedules, experiments; NAME: its equation, source, keys and ranges
-  data NAME ...     download or check data sets        status    what the runs in results_dir are doing
-  report            tables and curves of the runs      figures   a study's figures
-  sync              replay finished runs into W&B      bench     measure the speed of this machine and this code
+  data NAME ...     download or check data sets        status [STUDY]  what the runs in results_dir are doing
+  report [STUDY]    tables and curves of the runs      figures [NAME]  a study's figures
+  check             verify and mend the stored runs    sync            replay finished runs into W&B
+  bench [NAME]      measure the speed of this machine and this code
 
 Options:
   -m, --multirun    sweep over comma-separated values; hydra/launcher=joblib runs several at a time
@@ -62,6 +60,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 def command(argv: list[str]) -> int:
     """Do what the arguments ask; returns the exit status."""
     from lookahead_bench.errors import ConfigError, DataError, RunError
+    from lookahead_bench.notices import listen
 
     listen()
     try:
@@ -92,14 +91,6 @@ def command(argv: list[str]) -> int:
         return 0
 
 
-def listen() -> None:
-    """The project's own notices on stderr; not the root logger's, where Hydra would say everything twice."""
-    notices = logging.getLogger("lookahead_bench")
-    notices.setLevel(logging.INFO)
-    notices.handlers = [logging.StreamHandler(sys.stderr)]
-    notices.handlers[0].setFormatter(logging.Formatter("lookahead-bench: %(message)s"))
-
-
 # ----------------------------------------------------------------------------------------------------- run and sweep
 
 
@@ -112,7 +103,7 @@ def experiment(argv: list[str]) -> int:
     args = parser.parse_intermixed_args(argv)
     words = [o for o in args.overrides if "=" not in o and o.replace("_", "").isalnum()]
     if words:
-        from lookahead_bench.targets import nearest
+        from lookahead_bench.configuration.targets import nearest
 
         hint = nearest(words[0], COMMANDS) or f"; the commands are {', '.join(COMMANDS)}"
         wrong_arguments(f"{words[0]}: no such command{hint}, and settings are key=value")
@@ -131,9 +122,9 @@ def experiment(argv: list[str]) -> int:
 
 def inspect(args: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
     """Hydra's own ways to look at a configuration."""
-    from lookahead_bench.compose import PRIMARY, hydra_main
+    from lookahead_bench.configuration.compose import PRIMARY, hydra_main
     from lookahead_bench.errors import ConfigError
-    from lookahead_bench.messages import COMPOSING, translate
+    from lookahead_bench.configuration.messages import COMPOSING, translate
 
     hydra = hydra_main()
     try:
@@ -157,120 +148,31 @@ def inspect(args: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
 
 
 def single(overrides: list[str]) -> int:
-    from lookahead_bench import config
+    from lookahead_bench import configuration
 
-    finish(config.load(overrides), table=True)
+    settings = configuration.load(overrides)
+    from lookahead_bench.studies import do
+
+    do(settings, table=True)
     return 0
 
 
-def finish(settings: Any, *, table: bool) -> Any:
-    """Do the runs of one configuration and say what came of them; returns the first one's result.
-
-    Errors: RunError, one line, where a run failed.
-    """
-    from lookahead_bench.errors import ConfigError, DataError, RunError
-    from lookahead_bench.report.summary import line, show
-    from lookahead_bench.runs.files import read_json
-    from lookahead_bench.runs.run import execute
-
-    try:
-        results = execute(settings)
-    except (ConfigError, DataError, RunError):
-        raise
-    except Exception as error:
-        path = Path(settings["results_dir"], "runs", settings.run_id, "run.json")
-        reason = " ".join(f"{type(error).__name__}: {error}".split())[:300]
-        where = f" (the traceback is in {path})" if "traceback" in (read_json(path) or {}) else ""
-        raise RunError(f"{settings.run_id} failed: {reason}{where}") from error
-    if table and len(results) == 1:
-        show(results[0])
-    elif len(results) == 1:
-        print(line(results[0]), flush=True)
-    else:
-        print(
-            f"{len(results)} replicas: {sum(r.status == 'done' for r in results)} done, "
-            f"{sum(r.status == 'diverged' for r in results)} diverged, "
-            f"{sum(r.skipped for r in results)} had been there; e.g. {line(results[0])}",
-            flush=True,
-        )
-    return results[0]
-
-
 def sweep(overrides: list[str]) -> int:
-    """Every job is checked before the first one starts; then Hydra's sweeper and launcher do them."""
-    from lookahead_bench import config
-    from lookahead_bench.compose import PRIMARY, hydra_main, jobs
-    from lookahead_bench.messages import COMPOSING, translate
+    """Every job is checked before the first one starts; then Hydra's launcher does what is missing."""
+    from lookahead_bench.configuration.compose import PRIMARY, hydra_main
+    from lookahead_bench.configuration.messages import COMPOSING, translate
+    from lookahead_bench.studies import Doer, Study, succeeded
 
-    try:
-        planned = jobs(overrides)
-    except COMPOSING as error:
-        raise translate(error, overrides) from None
-    PLANNED.clear()
-    if planned is not None:
-        PLANNED.update(zip(map(tuple, planned), config.every_job(planned), strict=True))
-        check(PLANNED.values())
-    hydra = hydra_main()
-    try:
-        warnings.filterwarnings("ignore", category=UserWarning, module="hydra")
-        hydra.multirun(config_name=PRIMARY, task_function=job, overrides=overrides, with_log_configuration=False)
-    except COMPOSING as error:
-        raise translate(error, overrides) from None
-    return 0 if planned is None else sweep_status(PLANNED.values())
-
-
-PLANNED: dict[tuple[str, ...], Any] = {}  # overrides of each job of this process's sweep -> its configuration
-
-
-def check(planned: Iterable[Any]) -> None:
-    """Refuse a sweep with an optimizer or a task that cannot be built, before its first run."""
-    from lookahead_bench.runs.store import RunDirectory
-
-    todo = {}
-    for one in (one for job in planned for one in job.seeds()):
-        if one["force"] or not RunDirectory(one).finished():
-            todo[str((one["optimizer"], one["dataset"]["_target_"], one["schedule"], one["gpu"]))] = one
-    if todo:
-        from lookahead_bench.runs.session import rehearse
-
-        for one in todo.values():
-            rehearse(one)
-
-
-def sweep_status(planned: Iterable[Any]) -> int:
-    """How the jobs of a sweep went: told as they ended, counted here."""
-    from lookahead_bench.runs.store import RunDirectory
-
-    counts: dict[str, int] = {}
-    for one in (one for job in planned for one in job.seeds()):
-        status = (RunDirectory(one).record() or {}).get("status", "missing")
-        counts[status] = counts.get(status, 0) + 1
-    print(f"{sum(counts.values())} runs: " + ", ".join(f"{n} {status}" for status, n in sorted(counts.items())))
-    return 0 if set(counts) <= {"done", "diverged"} else 1
-
-
-def job(composed: Any) -> float:
-    """One job of a Hydra sweep; returns the headline score, which optimising sweepers want."""
-    from hydra.core.hydra_config import HydraConfig
-
-    from lookahead_bench import config
-    from lookahead_bench.errors import ConfigError, DataError, RunError
-    from lookahead_bench.runs.run import InterruptedBySignal
-
-    listen()
-    asked = HydraConfig.get().overrides
-    overrides = [*(o for o in asked.hydra if o.startswith("hydra.searchpath=")), *asked.task]
-    settings = PLANNED.get(tuple(overrides)) or config.load(overrides)
-    try:
-        result = finish(settings, table=False)
-    except (ConfigError, DataError, RunError) as error:
-        if HydraConfig.get().runtime.choices["hydra/sweeper"] != "basic":
-            raise  # a sweeper that optimises must know
-        print(f"lookahead-bench: {error}", file=sys.stderr, flush=True)
-        return math.nan  # the others go on; the sweep counts this one as failed
-    if result.signal is not None:  # it was meant for the sweep as well
-        raise InterruptedBySignal(result.run_id, result.signal)
-    return float(result.value)
+    study = Study.of(overrides)
+    if study is None:  # a sweeper that decides as it goes
+        try:
+            hydra_main().multirun(PRIMARY, Doer({}), overrides, with_log_configuration=False)
+        except COMPOSING as error:
+            raise translate(error, overrides) from None
+        return 0
+    counts = study.run()
+    print(f"{counts.total()} runs: " + ", ".join(f"{n} {status}" for status, n in sorted(counts.items())))
+    return 0 if succeeded(counts) else 1
 
 
 if __name__ == "__main__":

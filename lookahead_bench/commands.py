@@ -1,4 +1,4 @@
-"""The commands beside running: list, data, status, report, figures, sync, bench. Each imports what it needs itself."""
+"""The commands beside running: list, data, status, check, report, figures, sync, bench. Each imports what it needs."""
 
 from __future__ import annotations
 
@@ -14,12 +14,13 @@ def wrong_arguments(message: str) -> Any:
     raise ConfigError(f"{message} (lookahead-bench --help shows the options)")
 
 
-def keys_and_names(name: str, description: str, argv: list[str], keys: dict[str, str], names: str = "") -> tuple[
-    list[str], dict[str, str]
-]:  # fmt: skip
-    """Parse `NAME ... key=value ...`: the names and the values, with the defaults in `keys`."""
-    import difflib
+def keys_and_names(
+    name: str, description: str, argv: list[str], keys: dict[str, str], names: str = "", *, overrides: bool = False
+) -> tuple[list[str], dict[str, str]]:
+    """Parse `NAME ... key=value ...`: the names and the values, with the defaults in `keys`.
 
+    overrides: other keys are a run's own, and are judged with its configuration.
+    """
     from lookahead_bench.errors import ConfigError
 
     parser = argparse.ArgumentParser(prog=f"lookahead-bench {name}", description=description)
@@ -31,13 +32,14 @@ def keys_and_names(name: str, description: str, argv: list[str], keys: dict[str,
         key, equals, value = argument.partition("=")
         if not equals:
             found.append(argument)
-        elif key in keys:
+        elif key in keys or overrides:
             values[key] = value
         elif not keys:
             raise ConfigError(f"{argument}: lookahead-bench {name} takes {names or 'nothing'} only")
         else:
-            close = difflib.get_close_matches(key, keys, n=1)
-            hint = f"; did you mean {close[0]!r}?" if close else f" (keys: {', '.join(keys)})"
+            from lookahead_bench.configuration.targets import nearest
+
+            hint = nearest(key, keys) or f" (keys: {', '.join(keys)})"
             raise ConfigError(f"{key}={value}: no such key{hint}")
     if found and not names:
         raise ConfigError(f"{found[0]}: lookahead-bench {name} takes key=value only")
@@ -49,7 +51,7 @@ def data_directory() -> str:
 
 
 def list_command(argv: list[str]) -> int:
-    from lookahead_bench.listing import overview, page
+    from lookahead_bench.configuration.listing import overview, page
 
     names, _ = keys_and_names("list", "Show what there is, or some of it in full.", argv, {}, "[NAME ...]")
     print("\n\n".join(map(page, names)) if names else overview())
@@ -71,23 +73,42 @@ def data_command(argv: list[str]) -> int:
     return 0
 
 
+def one_study(names: list[str], command: str) -> str | None:
+    """The study that was named, if one was."""
+    if len(names) > 1:
+        wrong_arguments(f"{names[1]}: lookahead-bench {command} takes one STUDY")
+    return names[0] if names else None
+
+
 def status_command(argv: list[str]) -> int:
     from lookahead_bench.report.status import show
 
-    _, values = keys_and_names("status", "What the runs are doing.", argv, {"results_dir": "results"})
-    show(values["results_dir"])
+    names, values = keys_and_names(
+        "status", "What the runs are doing, all or those of a study.", argv, {"results_dir": "results"}, "[STUDY]"
+    )
+    show(values["results_dir"], one_study(names, "status"))
     return 0
 
 
 def report_command(argv: list[str]) -> int:
-    _, values = keys_and_names(
+    names, values = keys_and_names(
         "report", "Tables (Markdown, CSV, LaTeX) and curves of the runs, under <results_dir>/report/.", argv,
-        {"results_dir": "results", "dataset": "", "scale": ""},
+        {"results_dir": "results", "dataset": "", "scale": ""}, "[STUDY]",
     )  # fmt: skip
     from lookahead_bench.report.report import write  # pandas and matplotlib: not for --help
 
-    write(values["results_dir"], {k: v for k, v in values.items() if k in ("dataset", "scale") and v})
+    only = {k: v for k, v in values.items() if k in ("dataset", "scale") and v}
+    write(values["results_dir"], only, one_study(names, "report"))
     return 0
+
+
+def check_command(argv: list[str]) -> int:
+    from lookahead_bench.runs.check import check
+
+    _, values = keys_and_names(
+        "check", "Verify every stored run, and mend what can be mended.", argv, {"results_dir": "results"}
+    )
+    return check(values["results_dir"])
 
 
 def sync_command(argv: list[str]) -> int:
@@ -119,8 +140,9 @@ def figures_command(argv: list[str]) -> int:
         argv,
         {"results_dir": "results", "data_dir": data_directory()},
         "[NAME ...]",
+        overrides=True,
     )
-    draw(names, values)
+    draw(names, [f"{key}={value}" for key, value in values.items()])
     return 0
 
 
@@ -128,6 +150,7 @@ COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "list": list_command,
     "data": data_command,
     "status": status_command,
+    "check": check_command,
     "report": report_command,
     "figures": figures_command,
     "sync": sync_command,

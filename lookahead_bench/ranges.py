@@ -2,8 +2,9 @@
 
     an integer >= 1                         a finite number >= 0 and < 1       (2^32 and 1e-3 are numbers as well)
     a list of integers >= 1                 a list of 2 finite numbers >= 0 and < 1
+    an increasing list of finite numbers > 0 and < 1
     one of none, pullback, reset            true or false                       a text         a name
-    null or ...                             any of these, or null
+    null or ..., auto or ...                any of these, or that word
 
 One sentence is the check, the error message and what `lookahead-bench list` prints.
 """
@@ -24,6 +25,7 @@ SIGNS: dict[str, Callable[[Any, Any], bool]] = {
     ">=": operator.ge, "<=": operator.le, ">": operator.gt, "<": operator.lt,
 }  # fmt: skip
 NAME = re.compile(r"\w[\w.-]*")
+CADENCE = re.compile(r"([1-9]\d*) ?(epochs?|steps?|oracle_calls?)")
 
 
 @dataclass(frozen=True)
@@ -41,14 +43,17 @@ def parse(text: str) -> Range:
 
 
 def _holds(text: str) -> Holds:
-    if text.startswith("null or "):
-        inner = _holds(text.removeprefix("null or "))
-        return lambda v: v is None or inner(v)
+    if found := re.fullmatch(r"(null|auto) or (.*)", text):
+        word, inner = None if found[1] == "null" else found[1], _holds(found[2])
+        return lambda v: v == word or inner(v)
     if text.startswith("one of "):
         names = text.removeprefix("one of ").split(", ")
         return lambda v: isinstance(v, str) and v in names
     if found := re.fullmatch(r"an? (integer|finite number)( .*)?", text):
         return _number(found[1], found[2] or "")
+    if text.startswith("an increasing list"):
+        values = _holds(text.replace("an increasing", "a", 1))
+        return lambda v: values(v) and list(v) == sorted(set(v))
     if found := re.fullmatch(r"a list of (\d+ )?(integer|finite number)s( .*)?", text):
         length, each = found[1], _number(found[2], found[3] or "")
         return lambda v: isinstance(v, list | tuple) and (not length or len(v) == int(length)) and all(map(each, v))
@@ -56,6 +61,11 @@ def _holds(text: str) -> Holds:
         "true or false": lambda v: isinstance(v, bool),
         "a text": lambda v: isinstance(v, str) and v != "",
         "a name": lambda v: isinstance(v, str) and NAME.fullmatch(v) is not None,
+        "a name with slashes": lambda v: isinstance(v, str) and all(map(NAME.fullmatch, v.split("/"))),
+        "auto, cpu, cuda or cuda:N": lambda v: isinstance(v, str) and re.fullmatch(r"auto|cpu|cuda(:\d+)?", v) is not None,
+        "a count and its unit, such as 2epochs, 100steps or 500oracle_calls": lambda v: (
+            isinstance(v, str) and CADENCE.fullmatch(v) is not None
+        ),
     }
     if text not in known:
         raise ValueError(f"{text!r}: is no range; such as 'an integer >= 1' or 'null or a finite number > 0 and < 1'")

@@ -11,8 +11,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 
+class Schedule:
+    """Called with progress in [0, 1]: a finite multiplier >= 0. A schedule's YAML names a subclass."""
+
+    def __call__(self, progress: float) -> float:
+        raise NotImplementedError
+
+
 @dataclass(frozen=True)
-class Constant:
+class Constant(Schedule):
     """1 throughout."""
 
     def __call__(self, progress: float) -> float:
@@ -20,7 +27,7 @@ class Constant:
 
 
 @dataclass(frozen=True)
-class Step:
+class Step(Schedule):
     """factor ** (number of milestones passed).
 
     milestones: increasing fractions of the run in [0, 1]; factor > 0.
@@ -39,7 +46,7 @@ def _warm(progress: float, warmup: float) -> float:
 
 
 @dataclass(frozen=True)
-class Cosine:
+class Cosine(Schedule):
     """min(1, p / warmup) * (1 + cos(pi p)) / 2 at progress p. warmup in [0, 1)."""
 
     warmup: float = 0.0
@@ -49,7 +56,7 @@ class Cosine:
 
 
 @dataclass(frozen=True)
-class Linear:
+class Linear(Schedule):
     """min(1, p / warmup, (1 - p) / (1 - warmup)) at progress p. warmup in [0, 1)."""
 
     warmup: float = 0.0
@@ -59,7 +66,7 @@ class Linear:
 
 
 @dataclass(frozen=True)
-class Inverse:
+class Inverse(Schedule):
     """(1 + span p)^-power at progress p: with span = steps / b, the rate lr (1 + t / b)^-power of step t.
 
     span >= 0; power >= 0.

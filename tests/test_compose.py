@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from lookahead_bench.compose import jobs
-from lookahead_bench.config import every_job, load
+from lookahead_bench.configuration.compose import jobs
+from lookahead_bench.configuration import every_job, load
 
 TASK = """
 name: mine

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from omegaconf import OmegaConf
 
-from lookahead_bench.compose import CONF, jobs, options
-from lookahead_bench.config import EXECUTION, load
-from lookahead_bench.rules import BUDGETS, OPTIMIZER
+from lookahead_bench.configuration.compose import CONF, jobs, options
+from lookahead_bench.configuration import EXECUTION, load
+from lookahead_bench.configuration.rules import BUDGETS, OPTIMIZER
 
 OPTIMIZERS, DATASETS = options("optimizer"), options("dataset")
 
@@ -125,7 +125,7 @@ def test_the_name_is_readable() -> None:
 
 
 def test_it_is_the_same_in_another_process() -> None:
-    code = "from lookahead_bench.config import load; print(load(['optimizer=rapp']).run_id)"
+    code = "from lookahead_bench.configuration import load; print(load(['optimizer=rapp']).run_id)"
     environment = {"PYTHONHASHSEED": "7", "PYTHONPATH": ":".join(sys.path)}
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True, env=environment)
     assert done.stdout.strip() == run_id("optimizer=rapp")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from lookahead_bench import config
-from lookahead_bench.compose import jobs, options
+from lookahead_bench import configuration
+from lookahead_bench.configuration.compose import jobs, options
 
 
 @pytest.mark.parametrize("name", options("experiment"))
@@ -13,4 +13,4 @@ def test_every_study_plans_sound_runs(name: str) -> None:
     planned = jobs([f"experiment={name}"])
     assert planned
     for job in (planned[0], planned[-1]):
-        assert config.load(job).run_id
+        assert configuration.load(job).run_id

@@ -9,7 +9,7 @@ from tiny_runs import DIGITS, timeless
 
 from lookahead_bench import load_results, run
 from lookahead_bench.cli import command
-from lookahead_bench.compose import options
+from lookahead_bench.configuration.compose import options
 from lookahead_bench.runs.files import read_json
 
 

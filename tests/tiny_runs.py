@@ -15,7 +15,7 @@ from typing import Any
 import torch
 
 from lookahead_bench.cli import command
-from lookahead_bench.config import Config
+from lookahead_bench.configuration import Config
 from lookahead_bench.runs.checkpoint import generations, load_newest
 from lookahead_bench.runs.lock import Lock
 from lookahead_bench.runs.run import RunResult, execute

@@ -10,7 +10,7 @@ from itertools import count
 import torch
 from torch import Tensor
 
-from lookahead_bench import config as configuration
+from lookahead_bench import configuration
 from lookahead_bench.bench.measure import interleaved
 from lookahead_bench.report.console import console, table
 from lookahead_bench.runs.run import run

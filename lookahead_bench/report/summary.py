@@ -2,8 +2,23 @@
 
 from __future__ import annotations
 
-from lookahead_bench.report.console import console, table
+from collections.abc import Sequence
+
+from lookahead_bench.report.console import console
+from lookahead_bench.report.console import table as empty_table
 from lookahead_bench.runs.run import RunResult
+
+
+def tell(results: Sequence[RunResult], *, table: bool) -> None:
+    """What came of one configuration: a table, or a line; of replicas a line of counts."""
+    if len(results) > 1:
+        counts = f"{sum(r.status == 'done' for r in results)} done, {sum(r.status == 'diverged' for r in results)} diverged"
+        skipped = sum(r.skipped for r in results)
+        print(f"{len(results)} replicas: {counts}, {skipped} had been there; e.g. {line(results[0])}", flush=True)
+    elif table:
+        show(results[0])
+    else:
+        print(line(results[0]), flush=True)
 
 
 def show(result: RunResult) -> None:
@@ -12,7 +27,7 @@ def show(result: RunResult) -> None:
     note = " (had been finished before; force=true repeats it)" if result.skipped else ""
     out = console()
     out.print(f"[bold]{result.run_id}: {result.status}[/bold]{note}")
-    shown = table()
+    shown = empty_table()
     metrics = list(dict.fromkeys(m for kinds in result.final.values() for scores in kinds.values() for m in scores))
     shown.add_column("split")
     shown.add_column("weights")

@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from lookahead_bench import config as configuration
-from lookahead_bench.config import Config
+from lookahead_bench import configuration
+from lookahead_bench.configuration import Config
 from lookahead_bench.errors import RunError
 from lookahead_bench.runs.store import RunDirectory
 

@@ -17,18 +17,18 @@ from tqdm import tqdm
 
 from lookahead_bench import hardware
 from lookahead_bench.build import build_optimizer
-from lookahead_bench.config import Config
+from lookahead_bench.configuration import Config
 from lookahead_bench.errors import ConfigError, DataError
 from lookahead_bench.oracle import Diverged, Oracle
 from lookahead_bench.report.trajectory import draw_trajectory
-from lookahead_bench.rules import BUDGETS, DESCRIPTIVE
+from lookahead_bench.configuration.rules import BUDGETS, DESCRIPTIVE
 from lookahead_bench.runs import checkpoint, tracker
 from lookahead_bench.runs.files import write_all
 from lookahead_bench.runs.recorder import Recorder, join
 from lookahead_bench.runs.run import InterruptedBySignal
 from lookahead_bench.runs.signals import StopSignals
 from lookahead_bench.runs.store import FINISHED, RunDirectory
-from lookahead_bench.targets import import_target, names_taken
+from lookahead_bench.configuration.targets import import_target, names_taken
 from lookahead_bench.tasks.base import Task
 from lookahead_bench.trainer import Budget, Interrupted, Trainer
 

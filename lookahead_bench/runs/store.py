@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from lookahead_bench.config import Config
+from lookahead_bench.configuration import Config
 from lookahead_bench.errors import RunError
 from lookahead_bench.runs.files import json_bytes, read_json
 from lookahead_bench.runs.lock import Lock

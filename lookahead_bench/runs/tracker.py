@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from lookahead_bench.config import Config
+from lookahead_bench.configuration import Config
 from lookahead_bench.runs.store import RunDirectory
 
 log = logging.getLogger("lookahead_bench")

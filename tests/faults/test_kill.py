@@ -11,8 +11,8 @@ import pytest
 from omegaconf import OmegaConf
 from tiny_runs import DIGITS, assert_same_run, at, embedded, kill, rows, start, steps_saved, wait_for
 
-from lookahead_bench import config, run
-from lookahead_bench.compose import CONF, options
+from lookahead_bench import configuration, run
+from lookahead_bench.configuration.compose import CONF, options
 from lookahead_bench.runs.results import status_of
 from lookahead_bench.runs.run import execute
 
@@ -22,7 +22,7 @@ TOYS = [name for name in options("dataset") if "check" in OmegaConf.load(CONF / 
 def killed_and_resumed(overrides: list[str], path: Path, kills: int = 2) -> None:
     """Compare a run that is killed `kills` times with one that is not."""
     chance = random.Random(" ".join(overrides))
-    settings = config.load(overrides)
+    settings = configuration.load(overrides)
     (whole,) = execute(at(settings, path / "whole"))
     last = int(whole.record["step"])
     killed = at(settings, path / "killed")
@@ -85,8 +85,8 @@ def test_killed_between_the_last_step_and_the_end(tmp_path: Path) -> None:
 
 def test_a_run_that_was_killed_after_its_last_step_has_its_last_scores(tmp_path: Path) -> None:
     task = ["dataset=quadratic", "optimizer=la_eg", "max_steps=30", "tracker=none"]
-    (whole,) = execute(config.load([*task, f"results_dir={tmp_path}/whole"]))
-    settings = config.load([*task, f"results_dir={tmp_path}/cut"])
+    (whole,) = execute(configuration.load([*task, f"results_dir={tmp_path}/whole"]))
+    settings = configuration.load([*task, f"results_dir={tmp_path}/cut"])
     (cut,) = execute(settings)
     record = cut.record | {"status": "running"}  # the last checkpoint stands after the last step
     (cut.path / "run.json").write_text(json.dumps(record))

@@ -17,7 +17,7 @@ from lookahead_bench.build import build_optimizer
 from lookahead_bench.errors import ConfigError
 from lookahead_bench.optim import Alternating, Ball, Box, Lookahead, Projected
 from lookahead_bench.optim.wrapper import chain
-from lookahead_bench.targets import optimizer_arguments, resolve_target
+from lookahead_bench.configuration.targets import optimizer_arguments, resolve_target
 
 PLAYERS = Net().players
 
@@ -248,7 +248,7 @@ def test_a_broken_order_of_composition_is_one_line() -> None:
 def test_names_are_judged_without_importing_anything() -> None:
     script = (
         "import sys\n"
-        "from lookahead_bench.targets import resolve_target\n"
+        "from lookahead_bench.configuration.targets import resolve_target\n"
         "from lookahead_bench.errors import ConfigError\n"
         "for path in ('antigravity.fly', 'torch.hub.load'):\n"
         "    try: resolve_target(path)\n"

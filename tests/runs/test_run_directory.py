@@ -14,8 +14,8 @@ import yaml
 from PIL import Image
 from tiny_runs import DIGITS, assert_same_run, embedded, rows, timeless
 
-from lookahead_bench import config, run
-from lookahead_bench.compose import CONF, options
+from lookahead_bench import configuration, run
+from lookahead_bench.configuration.compose import CONF, options
 from lookahead_bench.errors import ConfigError
 from lookahead_bench.runs import checkpoint
 from lookahead_bench.runs.run import RunResult, execute
@@ -106,7 +106,7 @@ def test_checkpoints_are_two_generations_and_the_best_with_their_digests(
 
 @pytest.mark.parametrize("optimizer", options("optimizer"))
 def test_the_same_command_gives_the_same_bits(optimizer: str, tmp_path: Path) -> None:
-    settings = config.load([f"optimizer={optimizer}", *DIGITS, f"results_dir={tmp_path}"])
+    settings = configuration.load([f"optimizer={optimizer}", *DIGITS, f"results_dir={tmp_path}"])
     (first,) = execute(settings)
     before = rows(first.path)
     (stored,) = execute(settings)
@@ -156,7 +156,7 @@ def test_what_is_refused_forgets_no_finished_run(refused: str, tmp_path: Path) -
 @pytest.mark.parametrize("dataset", options("dataset"))
 def test_every_dataset_leaves_rows_of_its_headline_metric(dataset: str, tmp_path: Path) -> None:
     own = [f"dataset={dataset}", *embedded(dataset)]
-    settings = config.load([*own, "scale=smoke", "max_steps=4", "tracker=none", f"results_dir={tmp_path}"])
+    settings = configuration.load([*own, "scale=smoke", "max_steps=4", "tracker=none", f"results_dir={tmp_path}"])
     if "check" not in (CONF / "dataset" / f"{dataset}.yaml").read_text() and dataset != "digits":
         pytest.skip("reads a data set from the disk; tests/tasks runs those")
     (result,) = execute(settings)

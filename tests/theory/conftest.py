@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from lookahead_bench import config
+from lookahead_bench import configuration
 from lookahead_bench.runs.results import read_frame
 from lookahead_bench.runs.run import execute
 from lookahead_bench.runs.session import Session
@@ -23,7 +23,7 @@ def rows(tmp_path: Path) -> Rows:
     """rows(*overrides) -> one frame a replica: the fast weights before the first step, then after every step."""
 
     def call(*overrides: str) -> list[pd.DataFrame]:
-        settings = config.load(["tracker=none", f"results_dir={tmp_path}", *overrides])
+        settings = configuration.load(["tracker=none", f"results_dir={tmp_path}", *overrides])
         frames = [read_frame(result.path / "metrics.jsonl") for result in execute(settings)]
         return [f[(f.weights == "fast") & ((f.split == "train") | (f.step == 0))].reset_index() for f in frames]
 
@@ -35,7 +35,7 @@ def trainer(tmp_path: Path) -> Callable[..., Trainer]:
     """trainer(*overrides) -> the trainer of a run, at its start."""
 
     def call(*overrides: str) -> Trainer:
-        settings = config.load(["tracker=none", f"results_dir={tmp_path}", *overrides])
+        settings = configuration.load(["tracker=none", f"results_dir={tmp_path}", *overrides])
         return Session(settings, [(RunDirectory(one), None) for one in settings.seeds()]).build()
 
     return call

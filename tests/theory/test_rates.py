@@ -11,8 +11,8 @@ import pandas as pd
 import pytest
 import yaml
 
-from lookahead_bench import config, theory
-from lookahead_bench.compose import CONF, options
+from lookahead_bench import configuration, theory
+from lookahead_bench.configuration.compose import CONF, options
 
 Rows = Callable[..., list[pd.DataFrame]]
 LR = 0.4
@@ -25,7 +25,7 @@ ADAPTIVE = {"torch.optim.Adam", "torch.optim.AdamW", "torch.optim.RAdam"}
 
 
 def node_of(optimizer: str, *overrides: str) -> dict[str, Any]:
-    return config.load(["dataset=quadratic_game", f"optimizer={optimizer}", *overrides])["optimizer"]
+    return configuration.load(["dataset=quadratic_game", f"optimizer={optimizer}", *overrides])["optimizer"]
 
 
 LINEAR = [name for name in options("optimizer") if f"_target_: {theory.LINEAR_BASES[0]}\n" in

@@ -9,7 +9,7 @@ import pytest
 import torch
 from tiny_runs import tensors
 
-from lookahead_bench import config
+from lookahead_bench import configuration
 from lookahead_bench.runs.checkpoint import load_newest
 from lookahead_bench.runs.results import read_frame
 from lookahead_bench.runs.run import RunResult, execute
@@ -27,8 +27,8 @@ CASES = [
 
 def together_and_alone(path: Path, overrides: list[str], replicas: int) -> list[tuple[RunResult, RunResult]]:
     common = ["tracker=none", "max_steps=30", *overrides]
-    together = execute(config.load([*common, f"results_dir={path}/together", f"replicas={replicas}"]))
-    alone = config.load([*common, f"results_dir={path}/alone"])
+    together = execute(configuration.load([*common, f"results_dir={path}/together", f"replicas={replicas}"]))
+    alone = configuration.load([*common, f"results_dir={path}/alone"])
     return [(one, execute(alone.with_seed(alone["seed"] + r))[0]) for r, one in enumerate(together)]
 
 

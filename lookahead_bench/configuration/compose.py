@@ -2,8 +2,9 @@
 
 A dataset's YAML says, scale by scale, which model, schedule, precision and budgets are its own:
 
-    scales:
-      cpu: {model: resnet20, schedule: cosine, precision: bfloat16, epochs: 10}
+    about:
+      scales:
+        cpu: {model: resnet20, schedule: cosine, precision: bfloat16, epochs: 10}
 
 Hydra's defaults list cannot choose a group from two others, so `Loader` composes twice: first the group choices alone,
 then everything, with the scale's entries as overrides *before* the user's. Sweepers, launchers, `--cfg` and shell
@@ -13,15 +14,17 @@ completion see one ordinary, complete configuration.
 from __future__ import annotations
 
 import copy
-import itertools
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import math
+import sys
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from hydra import version
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra._internal.config_search_path_impl import ConfigSearchPathImpl
+from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra._internal.hydra import Hydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
@@ -30,13 +33,15 @@ from hydra.core.utils import setup_globals
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict
 
+from lookahead_bench.configuration.targets import HYDRA, check_target
 from lookahead_bench.errors import ConfigError
 
-PACKAGE = Path(__file__).resolve().parent
+PACKAGE = Path(__file__).resolve().parent.parent
 CONF = PACKAGE / "conf" if (PACKAGE / "conf").is_dir() else PACKAGE.parent / "conf"
 GROUPS = ("optimizer", "dataset", "model", "schedule", "scale", "gpu", "tracker", "experiment")
 UNCHOSEN = ("model", "schedule", "experiment")  # `model=null` leaves the choice to the dataset and the scale
 PRIMARY = "config"
+MOST_JOBS = 10_000  # of one sweep
 
 
 def options(group: str) -> list[str]:
@@ -111,6 +116,7 @@ class Loader(ConfigLoaderImpl):
         if tuple(groups) not in self._chosen:
             self._chosen[tuple(groups)] = super().load_configuration(config_name, groups, run_mode, *args, **kwargs)
         choices = copy.deepcopy(self._chosen[tuple(groups)])
+        make_importable(choices)
         picks, values = scale_entries(choices)
         with open_dict(choices):
             for group, name in picks.items():
@@ -118,6 +124,7 @@ class Loader(ConfigLoaderImpl):
             for key, value in values.items():
                 OmegaConf.update(choices, key, value)
         self.defaults = choices
+        check_hydra(choices)
         entries = [f"{group}={name}" for group, name in picks.items()]
         entries += [f"++{key}={literal(value)}" for key, value in values.items()]
         # In a sweep over optimizers, optimizer.betas belongs to the jobs: the default optimizer need not have it.
@@ -127,6 +134,21 @@ class Loader(ConfigLoaderImpl):
         with open_dict(config.hydra):  # a sweep's jobs start from these, with a dataset and a scale of their own
             config.hydra.overrides.task = [o.input_line for o in parsed if not o.is_hydra_override()]
         return config
+
+
+def make_importable(choices: DictConfig) -> None:
+    """A directory of YAML files that the user adds may hold the modules that they name."""
+    for place in choices.hydra.runtime.config_sources:
+        if place.schema == "file" and place.provider == "hydra.searchpath in command-line" and place.path not in sys.path:
+            sys.path.append(place.path)  # last, so that it hides nothing
+
+
+def check_hydra(choices: DictConfig) -> None:
+    """Hydra instantiates what these nodes name; only what belongs there may be named."""
+    for key in ("launcher", "sweeper"):
+        check_target(f"hydra.{key}._target_", choices.hydra[key].get("_target_"), HYDRA[key])
+    for name, node in (choices.hydra.get("callbacks") or {}).items():
+        check_target(f"hydra.callbacks.{name}._target_", (node or {}).get("_target_"), HYDRA["callbacks"])
 
 
 def swept_groups(overrides: Sequence[Override], choices: DictConfig) -> list[str]:
@@ -149,8 +171,8 @@ def source(choices: DictConfig, group: str, name: str) -> DictConfig:
 
 
 def scale_entries(choices: DictConfig) -> tuple[dict[str, str], dict[str, Any]]:
-    """What `dataset.scales.<scale>` says: groups that nobody has chosen, and values that no experiment has set."""
-    node = OmegaConf.select(choices, f"dataset.scales.{choices.get('scale')}")
+    """What the dataset says for this scale: groups that nobody has chosen, and values that no experiment has set."""
+    node = OmegaConf.select(choices, f"dataset.about.scales.{choices.get('scale')}")
     plain: dict[str, Any] = OmegaConf.to_container(node) if node is not None else {}  # type: ignore[assignment]
     named: dict[str, str] = {group: plain.pop(group) for group in ("model", "schedule") if group in plain}
     picks = {group: name for group, name in named.items() if choices.get(group) is None}
@@ -189,17 +211,15 @@ def jobs(overrides: Sequence[str]) -> list[list[str]] | None:
     if master.hydra.runtime.choices["hydra/sweeper"] != "basic":
         return None
     swept = [f"{key}={value}" for key, value in (master.hydra.sweeper.params or {}).items()]
-    final: dict[str, list[str]] = {}
-    places = []  # where Hydra looks for YAML files, for every job
-    for override in OverridesParser.create(composing).parse_overrides([*swept, *overrides]):  # glob(*) asks the loader
-        if override.is_hydra_override():
-            places += [str(override.input_line)] if override.key_or_group == "hydra.searchpath" else []
-            continue
-        key = override.get_key_element()
+    parsed = OverridesParser.create(composing).parse_overrides([*swept, *overrides])  # glob(*) asks the loader
+    for override in parsed:
         if override.is_sweep_override() and not override.is_discrete_sweep():
             raise ConfigError(f"{override.input_line}: an interval needs a sweeper that chooses from it; write values")
-        values: Iterable[str] = (
-            override.sweep_string_iterator() if override.is_discrete_sweep() else [override.get_value_element_as_str()]
-        )
-        final[key] = [f"{key}={value}" for value in values]
-    return [[*places, *job] for job in itertools.product(*final.values())]
+    values = {o.get_key_element(): len(list(o.sweep_string_iterator())) for o in parsed if o.is_sweep_override()}
+    if math.prod(values.values()) > MOST_JOBS:
+        shown = " x ".join(f"{count:,} of {key}" for key, count in values.items())
+        raise ConfigError(f"a sweep over {shown}: is of more than {MOST_JOBS:,} runs; take fewer values at a time")
+    # Where Hydra looks for YAML files goes to every job.
+    places = [str(o.input_line) for o in parsed if o.key_or_group == "hydra.searchpath"]
+    (batch,) = BasicSweeper.split_arguments([o for o in parsed if not o.is_hydra_override()], None)
+    return [[*places, *job] for job in batch]

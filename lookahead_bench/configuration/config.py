@@ -1,28 +1,25 @@
-"""A validated configuration and its identity. Errors are one line: key, value, rule, remedy. Imports no torch."""
+"""A checked configuration, and the overrides that make one. Errors are one line. Imports no torch."""
 
 from __future__ import annotations
 
-import hashlib
-import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf
 
-from lookahead_bench import rules
-from lookahead_bench.compose import PRIMARY, loader
-from lookahead_bench.messages import COMPOSING, translate
-from lookahead_bench.rules import DESCRIPTIVE
-from lookahead_bench.validation import require, validated
-
-EXECUTION = ("gpu", "tracker", "replicas", "data_dir", "results_dir", "force")
+from lookahead_bench.configuration import identity, rules
+from lookahead_bench.configuration.check import check, require
+from lookahead_bench.configuration.compose import PRIMARY, loader
+from lookahead_bench.configuration.messages import COMPOSING, translate
+from lookahead_bench.configuration.normalise import normalised
 
 
 @dataclass(frozen=True)
 class Config:
-    """Everything that one run needs to know, as plain Python values, checked.
+    """Everything that one run needs to know, as plain Python values, checked and in one normal form.
 
     nodes      the resolved configuration: seed, budgets, precision, ... and the groups' nodes
     user_keys  what the user set himself below `optimizer.`, e.g. {"lr"}
@@ -35,27 +32,23 @@ class Config:
         return self.nodes[key]
 
     @property
+    def about(self) -> dict[str, Any]:
+        """The facts of the task: description, metric, direction, data, ..."""
+        return dict(self.nodes["dataset"][identity.ABOUT])
+
+    @property
     def scientific(self) -> dict[str, Any]:
         """What can change a number: the run's identity is the hash of this."""
-        return {
-            key: {k: v for k, v in value.items() if k not in DESCRIPTIVE[key]}
-            if key in DESCRIPTIVE and value
-            else value
-            for key, value in self.nodes.items()
-            if key not in EXECUTION
-        }
+        return identity.scientific(self.nodes)
 
     @property
     def execution(self) -> dict[str, Any]:
         """What cannot: where and how the numbers are computed, shown and kept."""
-        return {key: self.nodes[key] for key in EXECUTION}
+        return {key: self.nodes[key] for key in identity.EXECUTION}
 
     @property
     def run_id(self) -> str:
-        """Readable, ending in the hash of the scientific configuration: cifar100-multilayer-s3-1f0c9a2b."""
-        text = json.dumps(canonical(self.scientific), sort_keys=True)
-        digest = hashlib.sha256(text.encode()).hexdigest()[:8]
-        return f"{self['dataset']['name']}-{self['optimizer']['name']}-s{self['seed']}-{digest}"
+        return identity.run_id(self.scientific)
 
     def with_seed(self, seed: int) -> Config:
         """The same configuration for another seed: replica r of a run is with_seed(seed + r)."""
@@ -66,29 +59,28 @@ class Config:
         return [self.with_seed(self["seed"] + r) for r in range(self["replicas"])]
 
 
-def canonical(value: Any) -> Any:
-    """1 and 1.0 are one number, so that `lr=1` and `lr=1.0` are one run."""
-    if isinstance(value, Mapping):
-        return {str(k): canonical(v) for k, v in value.items()}
-    if isinstance(value, list | tuple):
-        return [canonical(v) for v in value]
-    return int(value) if isinstance(value, float) and value.is_integer() else value
-
-
 def load(overrides: Sequence[str]) -> Config:
     """Compose and check. Raises ConfigError, one line, before anything else happens."""
     composing = loader()
     try:
         composed = composing.load_configuration(PRIMARY, list(overrides), RunMode.RUN)
         assert composing.defaults is not None
-        keys = {o.key_or_group for o in OverridesParser.create().parse_overrides(list(overrides))}
-        user = frozenset(key.split(".")[1] for key in keys if key.startswith("optimizer."))
-        return Config(validated(composed, composing.defaults, user), user)
+        nodes, defaults = plain(composed), plain(composing.defaults)
     except COMPOSING as error:
         raise translate(error, overrides, composing.defaults) from None
+    keys = {o.key_or_group for o in OverridesParser.create().parse_overrides(list(overrides))}
+    user = frozenset(key.split(".")[1] for key in keys if key.startswith("optimizer."))
+    chain = check(nodes, defaults, user)
+    return Config(normalised(nodes, chain.layered), user)
 
 
-def every_job(planned: Sequence[Sequence[str]]) -> Iterable[Config]:
+def plain(composed: DictConfig) -> dict[str, Any]:
+    """The resolved nodes without Hydra's own; a toy task has no model."""
+    nodes: dict[str, Any] = OmegaConf.to_container(composed, resolve=True)  # type: ignore[assignment]
+    return {"model": None} | {key: node for key, node in nodes.items() if key not in ("hydra", "experiment")}
+
+
+def every_job(planned: Iterable[Sequence[str]]) -> Iterable[Config]:
     """The configuration of every job of a sweep. Jobs that differ in their seed alone are composed once."""
     composed: dict[tuple[str, ...], Config] = {}
     for job in planned:

@@ -13,10 +13,11 @@ from hydra.errors import HydraException, MissingConfigException, OverrideParseEx
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import InterpolationResolutionError, OmegaConfBaseException
 
-from lookahead_bench import rules
-from lookahead_bench.compose import GROUPS, compose, options
+from lookahead_bench.configuration import rules
+from lookahead_bench.configuration.compose import CONF, GROUPS, compose, options
+from lookahead_bench.configuration.identity import ABOUT
+from lookahead_bench.configuration.targets import nearest
 from lookahead_bench.errors import ConfigError
-from lookahead_bench.targets import nearest
 
 COMPOSING = (HydraException, OmegaConfBaseException, yaml.YAMLError)  # what composing a configuration may raise
 
@@ -79,14 +80,21 @@ def unknown_key(key: str, value: str, defaults: DictConfig | None = None) -> Con
         names = [*GROUPS, *rules.RUN]
         return ConfigError(f"{key}={value}: no such key{nearest(key, names)} (lookahead-bench --help shows the keys)")
     node = (compose([]) if defaults is None else defaults).get(first) or OmegaConf.create()
-    keys = [str(k) for k in node if k not in ("name", "_target_", "wrappers", *rules.DESCRIPTIVE.get(first, ()))]
+    keys = [str(k) for k in node if k not in ("name", "_target_", "wrappers", ABOUT)]
     parent, _, player = rest.partition(".")
-    if first == "optimizer" and player and parent in rules.PER_PLAYER:
+    if rest in (node.get(ABOUT) or {}):
+        return ConfigError(f"{key}={value}: belongs to the {first}, where it is {show(node[ABOUT][rest])}; leave it out")
+    if first == "optimizer" and player and parent in rules.BASE:
         return ConfigError(f"{key}={value}: one value a player is written optimizer.{parent}={{{player}:{value},...}}")
-    if first == "optimizer" and rest in rules.OPTIMIZER:
+    if first == "optimizer" and rest in keys_of_optimizers():
         return ConfigError(f"{key}={value}: means nothing for optimizer={node.name}, whose keys are {', '.join(keys)}")
     chosen = f"{first}={node.get('name')}" if node.get("name") else f"the chosen {first}"
     last = rest.rpartition(".")[2]
     near = [last] if last in keys else difflib.get_close_matches(last, keys, n=1)
     remedy = f"did you mean {f'{first}.{near[0]}'!r}?" if near else f"it has {', '.join(keys) or 'none'}"
     return ConfigError(f"{key}={value}: {chosen} has no such key; {remedy}")
+
+
+def keys_of_optimizers() -> set[str]:
+    """The top-level keys of all optimizers in conf/."""
+    return {str(key) for path in (CONF / "optimizer").glob("*.yaml") for key in yaml.safe_load(path.read_text())}

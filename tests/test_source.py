@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from lookahead_bench import signature
-from lookahead_bench.targets import parameters_of
+from lookahead_bench.configuration import source
+from lookahead_bench.configuration.targets import parameters_of
 
 TORCH = [n for n in vars(torch.optim) if isinstance(getattr(torch.optim, n), type) and n != "Optimizer"]
 
@@ -18,15 +18,15 @@ TORCH = [n for n in vars(torch.optim) if isinstance(getattr(torch.optim, n), typ
 @pytest.mark.parametrize("name", TORCH)
 def test_torchs_own_optimizers(name: str) -> None:
     path = f"torch.optim.{name}"
-    assert signature.missing(path) is None
-    assert signature.derives(path, signature.OPTIMIZER) is True
-    assert signature.arguments(path) == {"params", *parameters_of(getattr(torch.optim, name))}
+    assert source.missing(path) is None
+    assert source.derives(path, source.OPTIMIZER) is True
+    assert source.arguments(path) == {"params", *parameters_of(getattr(torch.optim, name))}
 
 
 def test_what_is_no_optimizer_or_not_there() -> None:
-    assert signature.derives("torch.optim.lr_scheduler.StepLR", signature.OPTIMIZER) is False
-    assert "SGD" in (signature.missing("torch.optim.SDG") or [])
-    assert signature.missing("no_such_module.Anything") is None  # only the import can tell
+    assert source.derives("torch.optim.lr_scheduler.StepLR", source.OPTIMIZER) is False
+    assert "SGD" in (source.missing("torch.optim.SDG") or [])
+    assert source.missing("no_such_module.Anything") is None  # only the import can tell
 
 
 SOURCES = {
@@ -63,19 +63,19 @@ def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
     monkeypatch.syspath_prepend(tmp_path)
-    signature.names.cache_clear()
+    source.names.cache_clear()
 
 
 @pytest.mark.usefixtures("own")
 def test_reexports_inheritance_and_what_source_cannot_tell() -> None:
-    assert signature.arguments("own.Takes") == {"params", "lr", "twist"}
-    assert signature.derives("own.Takes", signature.OPTIMIZER) is True
-    assert signature.arguments("own.deep.core.Hidden") == {"params", "lr", "twist"}
-    assert signature.derives("own.Inherits", signature.OPTIMIZER) is True
-    assert "amsgrad" in (signature.arguments("own.Inherits") or ())
-    assert signature.arguments("own.deep.core.Anything") is None
-    assert signature.derives("own.deep.core.Plain", signature.OPTIMIZER) is False
-    assert signature.missing("own.deep.core.Takse") == [
+    assert source.arguments("own.Takes") == {"params", "lr", "twist"}
+    assert source.derives("own.Takes", source.OPTIMIZER) is True
+    assert source.arguments("own.deep.core.Hidden") == {"params", "lr", "twist"}
+    assert source.derives("own.Inherits", source.OPTIMIZER) is True
+    assert "amsgrad" in (source.arguments("own.Inherits") or ())
+    assert source.arguments("own.deep.core.Anything") is None
+    assert source.derives("own.deep.core.Plain", source.OPTIMIZER) is False
+    assert source.missing("own.deep.core.Takse") == [
         "Anything",
         "Hidden",
         "Inherits",
@@ -85,15 +85,15 @@ def test_reexports_inheritance_and_what_source_cannot_tell() -> None:
         "Takes",
     ]
     for path in ("own.deep.core.Alias", "own.late.Anything", "own.Whatever"):
-        assert signature.missing(path) is None
-        assert signature.derives(path, signature.OPTIMIZER) is None
+        assert source.missing(path) is None
+        assert source.derives(path, source.OPTIMIZER) is None
     assert "own" not in sys.modules
 
 
 def test_nothing_is_imported() -> None:
     code = (
-        "import sys; from lookahead_bench import signature;"
-        "signature.arguments('torch.optim.AdamW'), signature.derives('torch.optim.SGD', signature.OPTIMIZER);"
+        "import sys; from lookahead_bench.configuration import source;"
+        "source.arguments('torch.optim.AdamW'), source.derives('torch.optim.SGD', source.OPTIMIZER);"
         "assert not {'torch', 'hydra', 'omegaconf'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -1,0 +1,190 @@
+"""A study: the runs that a table or a figure is made from, what each is doing, and doing what is missing. No torch here.
+
+    study = Study.of(overrides)                  # a sweep of the command line
+    study = Study.named("theory/games", [])      # an experiment of conf/experiment, or all those of a folder
+    study.run()                                  # what is missing, through Hydra's launcher
+"""
+
+from __future__ import annotations
+
+import math
+import sys
+import warnings
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from lookahead_bench import configuration
+from lookahead_bench.configuration import Config
+from lookahead_bench.configuration.compose import PRIMARY, hydra_main, jobs, options
+from lookahead_bench.configuration.messages import COMPOSING, translate
+from lookahead_bench.errors import ConfigError, DataError, RunError
+from lookahead_bench.notices import listen
+from lookahead_bench.runs.run import Held, InterruptedBySignal, RunResult, execute
+from lookahead_bench.runs.store import FINISHED, RunDirectory
+
+Job = tuple[str, ...]  # its overrides
+
+
+@dataclass(frozen=True)
+class Study:
+    """overrides: what all jobs share, Hydra's own among them; jobs: the overrides of each, and its configuration."""
+
+    overrides: tuple[str, ...]
+    jobs: dict[Job, Config]
+
+    @classmethod
+    def of(cls, overrides: Sequence[str]) -> Study | None:
+        """The sweep that the overrides say; None where a sweeper decides as it goes. Errors: ConfigError."""
+        try:
+            planned = jobs(overrides)
+        except COMPOSING as error:
+            raise translate(error, overrides) from None
+        if planned is None:
+            return None
+        return cls(tuple(overrides), dict(zip(map(tuple, planned), configuration.every_job(planned), strict=True)))
+
+    @classmethod
+    def named(cls, name: str, overrides: Sequence[str]) -> Study:
+        """The experiment `name`, or all experiments below the folder of that name. Errors: ConfigError."""
+        found = [one for one in options("experiment") if one == name or one.startswith(f"{name}/")]
+        parts = [cls.of([f"experiment={one}", *overrides]) for one in found]
+        every = {job: config for part in parts if part for job, config in part.jobs.items()}
+        return cls((f"experiment={found[0]}", *overrides), every)
+
+    def runs(self) -> Iterator[Config]:
+        """One configuration a run."""
+        return (one for config in self.jobs.values() for one in config.seeds())
+
+    def missing(self) -> list[Job]:
+        """The jobs of which a run is not finished, or is to be repeated."""
+        return [job for job, config in self.jobs.items() if any(map(is_missing, config.seeds()))]
+
+    def missing_runs(self) -> list[Config]:
+        return [one for one in self.runs() if is_missing(one)]
+
+    def require_data(self) -> None:
+        """Errors: DataError where data of a missing run are neither here nor within reach."""
+        from lookahead_bench.data.fetch import require
+
+        for name, data_dir in {(config.about.get("data"), config["data_dir"]) for config in self.missing_runs()}:
+            require(name, data_dir)
+
+    def check(self) -> None:
+        """Refuse a study with an optimizer or a task that cannot be built, before its first run. Errors: ConfigError."""
+        configs = (self.jobs[job] for job in self.missing())
+        different = {str([one[k] for k in ("optimizer", "schedule", "gpu")] + [one.about]): one for one in configs}
+        if different:
+            from lookahead_bench.build import rehearse
+
+            for one in different.values():
+                rehearse(one)
+
+    def run(self, *, quiet: bool = False) -> Counter[str]:
+        """Do what is missing, and tell a line a job unless quiet; gives how many runs ended how.
+
+        A run that another process holds is passed over, and waited for when the others are done.
+        """
+        self.check()
+        todo = dict.fromkeys(self.missing())
+        for job, config in self.jobs.items():
+            if job not in todo:
+                do(config, quiet=quiet)  # its stored result
+        self.launch(list(todo), Doer(self.jobs, quiet=quiet))
+        self.launch([job for job in self.missing() if self.held(job)], Doer(self.jobs, quiet=quiet, wait=True))
+        return Counter((RunDirectory(one).record() or {}).get("status", "missing") for one in self.runs())
+
+    def held(self, job: Job) -> bool:
+        """Whether another process has a run of this job."""
+        return any(RunDirectory(one).lock.held_by_another() for one in self.jobs[job].seeds())
+
+    def launch(self, todo: Sequence[Job], doer: Doer) -> None:
+        """Hand jobs to the launcher that the overrides choose."""
+        if not todo:
+            return
+        from hydra._internal.callbacks import Callbacks
+        from hydra.core.plugins import Plugins
+        from hydra.types import HydraContext, RunMode
+
+        warnings.filterwarnings("ignore", category=UserWarning, module="hydra")
+        hydra = hydra_main()
+        try:
+            master = hydra.compose_config(PRIMARY, list(self.overrides), RunMode.MULTIRUN)
+            callbacks = Callbacks(master)
+            callbacks.on_multirun_start(config=master, config_name=PRIMARY)
+            context = HydraContext(config_loader=hydra.config_loader, callbacks=callbacks)
+            launcher = Plugins.instance().instantiate_launcher(
+                hydra_context=context, task_function=doer, config=master
+            )
+            for returned in launcher.launch([list(job) for job in todo], initial_job_idx=0):
+                _ = returned.return_value  # raises what made the job fail
+            callbacks.on_multirun_end(config=master, config_name=PRIMARY)
+        except COMPOSING as error:
+            raise translate(error, self.overrides) from None
+
+
+def is_missing(one: Config) -> bool:
+    return bool(one["force"]) or not RunDirectory(one).finished()
+
+
+class Doer:
+    """One job of a sweep, as Hydra calls it; gives the headline score, which optimising sweepers want.
+
+    planned: the configurations of the jobs, where they are known; in another process a job composes its own.
+    wait: for a run that another process holds, instead of passing it over. quiet: no line about it.
+    """
+
+    def __init__(self, planned: dict[Job, Config], *, wait: bool = False, quiet: bool = False) -> None:
+        self.planned, self.wait, self.quiet = planned, wait, quiet
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"planned": {}}
+
+    def __call__(self, composed: Any) -> float:
+        from hydra.core.hydra_config import HydraConfig
+
+        listen()
+        asked = HydraConfig.get().overrides
+        overrides = (*(o for o in asked.hydra if o.startswith("hydra.searchpath=")), *asked.task)
+        config = self.planned.get(overrides) or configuration.load(overrides)
+        try:
+            result = do(config, wait=self.wait, quiet=self.quiet)
+        except Held:
+            return math.nan  # it is looked at again at the end
+        except (ConfigError, DataError, RunError) as error:
+            if HydraConfig.get().runtime.choices["hydra/sweeper"] != "basic":
+                raise  # a sweeper that optimises must know
+            print(f"lookahead-bench: {error}", file=sys.stderr, flush=True)
+            return math.nan  # the others go on; the sweep counts this one as failed
+        if result.signal is not None:  # it was meant for the sweep as well
+            raise InterruptedBySignal(result.run_id, result.signal)
+        return float(result.value)
+
+
+def do(config: Config, *, table: bool = False, wait: bool = True, quiet: bool = False) -> RunResult:
+    """Do the runs of one configuration and say what came of them, in a line or a table; gives the first one's result.
+
+    Errors: RunError, one line, where a run failed; Held, where another process has one and wait is false.
+    """
+    from lookahead_bench.report.summary import tell
+    from lookahead_bench.runs.files import read_json
+
+    try:
+        results = execute(config, wait=wait)
+    except (ConfigError, DataError, RunError):
+        raise
+    except Exception as error:
+        path = Path(config["results_dir"], "runs", config.run_id, "run.json")
+        reason = " ".join(f"{type(error).__name__}: {error}".split())[:300]
+        where = f" (the traceback is in {path})" if "traceback" in (read_json(path) or {}) else ""
+        raise RunError(f"{config.run_id} failed: {reason}{where}") from error
+    if not quiet:
+        tell(results, table=table)
+    return results[0]
+
+
+def succeeded(counts: Counter[str]) -> bool:
+    """Whether every run came to a result; a diverged one is a result."""
+    return set(counts) <= set(FINISHED)
