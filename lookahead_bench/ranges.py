@@ -40,6 +40,12 @@ def parse(text: str) -> Range:
     return Range(text, _holds(text))
 
 
+def require(text: str, name: str, value: object) -> None:
+    """Refuse a value that is outside of its range. Errors: ValueError."""
+    if not parse(text).holds(value):
+        raise ValueError(f"{name} must be {text}, got {value!r}")
+
+
 def _holds(text: str) -> Holds:
     if text.startswith("null or "):
         inner = _holds(text.removeprefix("null or "))
