@@ -1,20 +1,20 @@
-"""Where an operator on optimizers may stand. Imports no torch: the command line judges by it before torch is there."""
+"""The order in which optimizers compose. Imports no torch.
+
+Every wrapper's class states its `level`, or several; a torch optimizer stands at infinity.
+"""
 
 from __future__ import annotations
 
-import math
-
-Level = int | tuple[int, ...]
 ORDER = (
     "from the outside in: averages and Lookahead layers (level 0, any number) > projection (1) > methods for games and "
     "SAM (2) > alternation (3) > projection (4) > a torch optimizer"
 )
 
 
-def place(level: Level, inner: float = math.inf) -> int | None:
-    """The level that a wrapper holds around what stands at `inner`: the largest that it may; None: it does not fit.
+def place(level: int | tuple[int, ...], inner: float) -> int | None:
+    """The level at which a wrapper stands around what stands at `inner`: the largest of its own that fits, or None.
 
-    level: what the wrapper's class states, one level or several; inner: the level inside, infinity for a torch optimizer.
+    A wrapper stands outside of everything at a higher level; at level 0 they stand in each other too.
     """
-    levels = (level,) if isinstance(level, int) else level
+    levels = level if isinstance(level, tuple) else (level,)
     return max((own for own in levels if own < inner or own == inner == 0), default=None)

@@ -42,6 +42,12 @@ def parse(text: str) -> Range:
     return Range(text, _holds(text))
 
 
+def require(text: str, name: str, value: object) -> None:
+    """Refuse a value that is outside of its range. Errors: ValueError."""
+    if not parse(text).holds(value):
+        raise ValueError(f"{name} must be {text}, got {value!r}")
+
+
 def _holds(text: str) -> Holds:
     if found := re.fullmatch(r"(null|auto) or (.*)", text):
         word, inner = None if found[1] == "null" else found[1], _holds(found[2])

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from lookahead_bench.composition import Level
+
 from lookahead_bench.configuration import targets
 
 
@@ -19,7 +19,7 @@ class Stated:
     """One wrapper's facts, and the names that its constructor takes."""
 
     path: str
-    level: Level | None
+    level: int | tuple[int, ...] | None
     ranges: Mapping[str, str]
     nests: bool
     elementwise: bool

@@ -1,7 +1,6 @@
 """Operators on optimizers: each takes a `torch.optim.Optimizer` and is one, so a method is a composition of a few.
 
-From the outside in: Averaged and Lookahead (any number) > Projected > ProximalPoint or PastExtragradient >
-Alternating > Projected > a torch optimizer, each but the last optional.
+`lookahead_bench.composition` says in which order.
 """
 
 from lookahead_bench.optim.alternating import Alternating

@@ -33,11 +33,12 @@ class Alternating(Wrapper):
     times the discriminator, then the generator.
     """
 
-    settings = ("order",)
     level = 3
 
+    order: list[list[str]]
+
     def __init__(self, base: Optimizer, order: Sequence[Sequence[str]] | None = None) -> None:
-        super().__init__(base)
+        super().__init__(base, order=order)
         players = list(dict.fromkeys(self._player(i, group) for i, group in enumerate(self.param_groups)))
         if order is not None and (
             isinstance(order, str) or not order or any(isinstance(block, str) or not block for block in order)
@@ -78,8 +79,8 @@ class Alternating(Wrapper):
                 )
 
     @property
-    def closure_calls(self) -> int:
-        return len(self.order) * super().closure_calls
+    def evaluations(self) -> int:
+        return len(self.order)
 
     def _update(self, closure: Closure | None) -> Any:
         if closure is None:

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.optim import LBFGS, Optimizer
 
 from lookahead_bench.optim import foreach
-from lookahead_bench.optim.wrapper import Closure, Wrapper, chain
+from lookahead_bench.optim.wrapper import Closure, Wrapper, chain, closure_calls
 
 
 class Anchored(Wrapper):
@@ -23,8 +23,8 @@ class Anchored(Wrapper):
 
     level = 2
 
-    def __init__(self, base: Optimizer) -> None:
-        super().__init__(base)
+    def __init__(self, base: Optimizer, **settings: Any) -> None:
+        super().__init__(base, **settings)
         *_, innermost = chain(base)
         if isinstance(innermost, LBFGS):
             raise ValueError(self._refusal(innermost))
@@ -55,18 +55,18 @@ class Anchored(Wrapper):
         moves. Only the evaluated players' go back, so that over Alternating the next player meets this one's move.
         Adding the base's increment to the anchor afterwards would lose it to rounding.
         """
-        calls = 0
+        calls, expected = 0, closure_calls(self.base)
 
         def evaluate(**request: Any) -> Any:
             nonlocal calls
             calls += 1
-            if calls > self.closure_calls:
+            if calls > expected:
                 raise RuntimeError(self._refusal(list(chain(self))[-1]))
             loss = closure(**request)
             self._go_back(anchor, request.get("players"))
             return loss
 
         loss = self.base.step(evaluate)
-        if calls < self.closure_calls:
+        if calls < expected:
             raise RuntimeError(self._refusal(list(chain(self))[-1]))
         return loss

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from torch import Tensor
 from torch.optim import Optimizer
 
 from lookahead_bench.optim import foreach
-from lookahead_bench.optim.wrapper import Closure, Wrapper, is_number, require
+from lookahead_bench.optim.wrapper import Closure, Wrapper
 
 
 class Averaged(Wrapper):
@@ -29,23 +29,21 @@ class Averaged(Wrapper):
     Source: Polyak, Juditsky 1992; EMA as in Gidel et al. 2019 (arXiv 1802.10551).
     """
 
-    settings = ("decay",)
+    level = 0
+    ranges: ClassVar = {"decay": "null or a finite number >= 0 and < 1"}
     counters = ("count",)
-    tensors = {"average": foreach.clone}  # noqa: RUF012
-    evaluation = "average"
+    tensors: ClassVar = {"average": foreach.clone}
 
+    decay: float | None
     count: int  # iterates so far
     average: list[Tensor] | None
 
     def __init__(self, base: Optimizer, decay: float | None = None) -> None:
-        require(
-            decay is None or (is_number(decay) and 0 <= decay < 1),
-            "decay",
-            decay,
-            "None (mean) or a number with 0 <= decay < 1",
-        )
-        super().__init__(base)
-        self.decay = decay
+        super().__init__(base, decay=decay)
+
+    @property
+    def evaluation(self) -> str:
+        return "average" if self.decay is None else "ema"
 
     def evaluation_point(self) -> list[Tensor] | None:
         return self.average if self.count else None

@@ -12,7 +12,7 @@ from torch.optim import Optimizer
 from lookahead_bench.optim import foreach
 from lookahead_bench.optim.wrapper import Wrapper, chain
 
-Kind = Literal["fast", "slow", "average"]
+Kind = Literal["fast", "slow", "average", "ema"]
 
 
 def evaluation_kind(optimizer: Optimizer) -> Kind:

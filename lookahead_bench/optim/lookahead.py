@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
 from lookahead_bench.optim import foreach
-from lookahead_bench.optim.wrapper import Closure, Wrapper, absent, is_integer, is_number, require
-
-PULLBACKS = ("none", "pullback", "reset")
+from lookahead_bench.optim.wrapper import Closure, Wrapper, absent
 
 
 class Lookahead(Wrapper):
@@ -46,11 +44,22 @@ class Lookahead(Wrapper):
     outer momentum: Kallusky et al. 2025 (2510.15830).
     """
 
-    settings = ("k", "alpha", "pullback", "outer_momentum")
-    counters = ("count",)
-    tensors = {"slow": foreach.clone, "velocity": torch.zeros_like, "last_momentum": absent}  # noqa: RUF012
+    level = 0
+    nests = True
+    ranges: ClassVar = {
+        "k": "an integer >= 1",
+        "alpha": "a finite number >= 0 and <= 1",
+        "pullback": "one of none, pullback, reset",
+        "outer_momentum": "a finite number >= 0 and < 1",
+    }
     evaluation = "slow"
+    counters = ("count",)
+    tensors: ClassVar = {"slow": foreach.clone, "velocity": torch.zeros_like, "last_momentum": absent}
 
+    k: int
+    alpha: float
+    pullback: str
+    outer_momentum: float
     count: int  # base steps since the cycle began
     slow: list[Tensor] | None
     velocity: list[Tensor] | None
@@ -59,20 +68,7 @@ class Lookahead(Wrapper):
     def __init__(
         self, base: Optimizer, k: int = 5, alpha: float = 0.5, pullback: str = "none", outer_momentum: float = 0.0
     ) -> None:
-        require(is_integer(k) and k >= 1, "k", k, "an integer >= 1")
-        require(is_number(alpha) and 0 <= alpha <= 1, "alpha", alpha, "a number with 0 <= alpha <= 1")
-        require(pullback in PULLBACKS, "pullback", pullback, f"one of {', '.join(PULLBACKS)}")
-        require(
-            is_number(outer_momentum) and 0 <= outer_momentum < 1,
-            "outer_momentum",
-            outer_momentum,
-            "a number with 0 <= outer_momentum < 1",
-        )
-        super().__init__(base)
-        self.k = k
-        self.alpha = alpha
-        self.pullback = pullback
-        self.outer_momentum = outer_momentum
+        super().__init__(base, k=k, alpha=alpha, pullback=pullback, outer_momentum=outer_momentum)
 
     @property
     def period(self) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -10,9 +10,7 @@ from torch.optim import Optimizer
 
 from lookahead_bench.optim import foreach
 from lookahead_bench.optim.anchored import Anchored
-from lookahead_bench.optim.wrapper import Closure, absent, require
-
-MEMORIES = ("gradient", "step")
+from lookahead_bench.optim.wrapper import Closure, absent
 
 
 class PastExtragradient(Anchored):
@@ -42,15 +40,14 @@ class PastExtragradient(Anchored):
     Source: Gidel et al. 2019 (arXiv 1802.10551); Hsieh et al. 2019 (1908.08465), PEG and OG.
     """
 
-    settings = ("memory",)
-    tensors = {"past": absent}  # noqa: RUF012
+    ranges: ClassVar = {"memory": "one of gradient, step"}
+    tensors: ClassVar = {"past": absent}
 
+    memory: str
     past: list[Tensor | None] | None  # the last step's gradients, or changes; None for a parameter without gradient
 
     def __init__(self, base: Optimizer, memory: str = "gradient") -> None:
-        require(memory in MEMORIES, "memory", memory, f"one of {', '.join(MEMORIES)}")
-        super().__init__(base)
-        self.memory = memory
+        super().__init__(base, memory=memory)
 
     def _update(self, closure: Closure | None) -> Any:
         if closure is None:

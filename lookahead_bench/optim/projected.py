@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
-from lookahead_bench.optim.wrapper import Closure, Wrapper, is_integer, is_number, require
+from lookahead_bench.optim.wrapper import Closure, Wrapper
+from lookahead_bench.ranges import is_number, require
 
 Constraint = Callable[[list[Tensor]], None]
 PerParameter = float | Sequence[float]  # one number for all parameters, or one for each, in their order
@@ -37,17 +38,14 @@ class Projected(Wrapper):
     (1908.08465).
     """
 
-    settings = ("constraint",)
+    level = (1, 4)  # outside or inside of the methods for games
+
+    constraint: Constraint
 
     def __init__(self, base: Optimizer, constraint: Constraint) -> None:
         if not callable(constraint):
             raise TypeError(f"constraint must be a callable such as Box(-1.0, 1.0) or Ball(1.0), got {constraint!r}")
-        self.level = 1 if isinstance(base, Wrapper) else 4  # inside or outside of the methods for games
-        super().__init__(base)
-        self.constraint = constraint
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {**super().__getstate__(), "level": self.level}
+        super().__init__(base, constraint=constraint)
 
     def _update(self, closure: Closure | None) -> Any:
         loss = self.base.step(closure)
@@ -66,8 +64,8 @@ def _numbers(value: PerParameter, n: int, name: str) -> list[float]:
 
 def _require_numbers(value: PerParameter, name: str) -> None:
     values = [value] if is_number(value) or isinstance(value, str) or not isinstance(value, Sequence) else value
-    ok = all(is_number(v) and not isnan(v) for v in values)  # type: ignore[arg-type]
-    require(ok, name, value, "a number, or one per parameter")
+    if not all(is_number(v) and not isnan(v) for v in values):  # type: ignore[arg-type]
+        raise ValueError(f"{name} must be a number, or one per parameter, got {value!r}")
 
 
 @dataclass(frozen=True)
@@ -89,7 +87,8 @@ class Box:
         _require_numbers(self.upper, "upper")
         n = max(len(v) if isinstance(v, Sequence) else 1 for v in (self.lower, self.upper))
         pairs = zip(_numbers(self.lower, n, "lower"), _numbers(self.upper, n, "upper"), strict=True)
-        require(all(low <= high for low, high in pairs), "lower", self.lower, f"<= upper ({self.upper})")
+        if any(low > high for low, high in pairs):
+            raise ValueError(f"lower must be <= upper ({self.upper}), got {self.lower}")
 
     def __call__(self, point: list[Tensor]) -> None:
         n = len(point)
@@ -116,8 +115,8 @@ class Ball:
     replicas: int = 1
 
     def __post_init__(self) -> None:
-        require(is_number(self.radius) and self.radius > 0, "radius", self.radius, "a number > 0")
-        require(is_integer(self.replicas) and self.replicas >= 1, "replicas", self.replicas, "an integer >= 1")
+        require("a finite number > 0", "radius", self.radius)
+        require("an integer >= 1", "replicas", self.replicas)
         _require_numbers(self.center, "center")
 
     def __call__(self, point: list[Tensor]) -> None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from torch.optim import Optimizer
 
 from lookahead_bench.optim import foreach
 from lookahead_bench.optim.anchored import Anchored
-from lookahead_bench.optim.wrapper import Closure, is_integer, is_number, require
+from lookahead_bench.optim.wrapper import Closure
 
 
 class ProximalPoint(Anchored):
@@ -36,16 +36,18 @@ class ProximalPoint(Anchored):
     (1802.10551).
     """
 
-    settings = ("inner", "relaxation")
+    ranges: ClassVar = {"inner": "an integer >= 1", "relaxation": "a finite number > 0 and <= 1"}
+    projects_outside = True
+
+    inner: int
+    relaxation: float
 
     def __init__(self, base: Optimizer, inner: int = 2, relaxation: float = 1.0) -> None:
-        require(is_integer(inner) and inner >= 1, "inner", inner, "an integer >= 1")
-        require(
-            is_number(relaxation) and 0 < relaxation <= 1, "relaxation", relaxation, "a number with 0 < relaxation <= 1"
-        )
-        super().__init__(base)
-        self.inner = inner
-        self.relaxation = relaxation
+        super().__init__(base, inner=inner, relaxation=relaxation)
+
+    @property
+    def evaluations(self) -> int:
+        return self.inner
 
     def _update(self, closure: Closure | None) -> Any:
         if closure is None and self.inner > 1:

@@ -1,42 +1,26 @@
-"""What every operator on optimizers shares: one `step`, the base's own groups and state, checkpoints, order checks."""
+"""What every operator on optimizers shares: one `step`, the base's own groups and state, checkpoints, its checks."""
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from copy import deepcopy
 from itertools import zip_longest
-from numbers import Integral, Real
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
+from lookahead_bench.composition import ORDER, place
+from lookahead_bench.ranges import require
+
 Closure = Callable[..., Any]
-ORDER = (
-    "from the outside in: Averaged and Lookahead (any number) > Projected > ProximalPoint or PastExtragradient > "
-    "Alternating > Projected > torch optimizer"
-)
 
 
 def absent(parameter: Tensor) -> None:
     """Enters a parameter whose memory is not there yet."""
-
-
-def require(holds: bool, name: str, value: object, rule: str) -> None:
-    """Refuse a hyperparameter at construction."""
-    if not holds:
-        raise ValueError(f"{name} must be {rule}, got {value!r}")
-
-
-def is_number(value: object) -> bool:
-    """Python's and NumPy's numbers; a bool is none."""
-    return isinstance(value, Real) and not isinstance(value, bool)
-
-
-def is_integer(value: object) -> bool:
-    return isinstance(value, Integral) and not isinstance(value, bool)
 
 
 def chain(optimizer: Optimizer) -> Iterator[Optimizer]:
@@ -47,43 +31,76 @@ def chain(optimizer: Optimizer) -> Iterator[Optimizer]:
     yield optimizer
 
 
+def level_of(optimizer: Optimizer) -> float:
+    """The level at which an optimizer stands in its chain; infinity for one that is no wrapper."""
+    held = place(optimizer.level, level_of(optimizer.base)) if isinstance(optimizer, Wrapper) else math.inf
+    assert held is not None  # the constructor has seen to that
+    return held
+
+
+def closure_calls(optimizer: Optimizer) -> int:
+    """How often a step calls its closure, if the innermost optimizer calls it once."""
+    return optimizer.evaluations * closure_calls(optimizer.base) if isinstance(optimizer, Wrapper) else 1
+
+
 class Wrapper(Optimizer):
     """An optimizer around another: `param_groups`, `state` and `defaults` are the base's own objects, always.
 
     A subclass overrides `_update` (never `step`: torch wraps `step` once for every class that defines it, and hooks
-    would fire twice) and says what it keeps:
+    would fire twice), hands its constructor's arguments on to this one, which makes attributes of them, and says what
+    it keeps:
 
-        settings    attributes that its constructor sets
         counters    integers that a checkpoint carries
         tensors     tensor lists that a checkpoint carries: the attribute is None or a list in parameter order, and the
                     function says how a parameter enters that is added later
-        level       its place in the order of composition: a base stands at a higher level, or both at 0
+
+    Facts of the class are plain literals, since they are also read from the source where torch must not load:
+
+        level               its place in the order of composition, or several (`lookahead_bench.composition`); required
+        ranges              argument -> what it may be, a sentence of `lookahead_bench.ranges`
+        nests               it may stand in itself, and a list for an argument means one value a layer
+        projects_outside    a task's constraint that no Projected asks for is put around it, not around the base
+        elementwise         it acts on every number by itself, so that replicas in one tensor do not mix
 
     Global step hooks (`torch.optim.optimizer.register_optimizer_step_*`) fire for every optimizer of the chain.
 
     Args:
         base: any torch optimizer, at a place that the order of composition allows.
+        settings: the subclass's own arguments.
 
     Raises:
-        TypeError: `base` is no optimizer.
-        ValueError: the order of composition is broken.
+        TypeError: `base` is no optimizer, the class has no level, or it keeps an argument that has a range to itself.
+        ValueError: the order of composition is broken, or a setting is outside of its range.
     """
 
-    settings: ClassVar[tuple[str, ...]] = ()
+    level: ClassVar[int | tuple[int, ...]]
+    ranges: ClassVar[Mapping[str, str]] = {}
+    nests: ClassVar[bool] = False
+    projects_outside: ClassVar[bool] = False
+    elementwise: ClassVar[bool] = True
+
     counters: ClassVar[tuple[str, ...]] = ()
     tensors: ClassVar[Mapping[str, Callable[[Tensor], Tensor | None]]] = {}
-    evaluation: ClassVar[str] = "fast"
-    level: int = 0
+    settings: tuple[str, ...]
     base: Optimizer
 
-    def __init__(self, base: Optimizer) -> None:
+    def __init__(self, base: Optimizer, **settings: Any) -> None:
         name = type(self).__name__
         if not isinstance(base, Optimizer):
             raise TypeError(f"{name} wraps a torch.optim.Optimizer, got a {type(base).__name__}")
-        if isinstance(base, Wrapper) and not (self.level < base.level or self.level == base.level == 0):
+        if not hasattr(self, "level"):
+            raise TypeError(f"{name} has no `level`: set its place on the class; {ORDER}")
+        if place(self.level, level_of(base)) is None:
             raise ValueError(f"{type(base).__name__} cannot stand inside {name}: {ORDER}")
+        for setting, text in self.ranges.items():
+            if setting not in settings:
+                raise TypeError(f"{name} has a range for {setting}: hand it on, super().__init__(base, {setting}=...)")
+            require(text, setting, settings[setting])
         super().__init__(base.param_groups, base.defaults)
         self.base = base
+        self.settings = tuple(settings)
+        for setting, value in settings.items():
+            setattr(self, setting, value)
         for counter in self.counters:
             setattr(self, counter, 0)
         for name in self.tensors:
@@ -111,6 +128,11 @@ class Wrapper(Optimizer):
         """All parameters, group by group: the order of every list that a wrapper keeps."""
         return [p for group in self.param_groups for p in group["params"]]
 
+    @property
+    def evaluation(self) -> str:
+        """The kind of weights that it keeps for evaluation; "fast": none beside the parameters."""
+        return "fast"
+
     def evaluation_point(self) -> list[Tensor] | None:
         """The weights to evaluate, in parameter order; None where they are the parameters themselves."""
         return None
@@ -121,9 +143,9 @@ class Wrapper(Optimizer):
         return self.base.period if isinstance(self.base, Wrapper) else 1
 
     @property
-    def closure_calls(self) -> int:
-        """How often a step of the base calls its closure, if the innermost optimizer calls it once."""
-        return self.base.closure_calls if isinstance(self.base, Wrapper) else 1
+    def evaluations(self) -> int:
+        """How many evaluations a step makes where a step of the base makes one."""
+        return 1
 
     # The setters write nowhere while torch's constructor runs: what it would reset is the base's.
 
@@ -167,7 +189,8 @@ class Wrapper(Optimizer):
 
     def __getstate__(self) -> dict[str, Any]:
         # Never the whole __dict__: a learning-rate scheduler leaves a bound method in it.
-        return {name: getattr(self, name) for name in ("base", *self.settings, *self.counters, *self.tensors)}
+        kept = ("base", "settings", *self.settings, *self.counters, *self.tensors)
+        return {name: getattr(self, name) for name in kept}
 
     def __repr__(self) -> str:
         settings = "".join(f", {name}={getattr(self, name)!r}" for name in self.settings)
@@ -246,7 +269,7 @@ class Wrapper(Optimizer):
         if set(entry) != expected:
             raise ValueError(f"{where}: it has {sorted(entry)}, expected {sorted(expected)}")
         for name in self.counters:
-            require(is_integer(entry[name]) and entry[name] >= 0, f"{where}: {name}", entry[name], "an integer >= 0")
+            require("an integer >= 0", f"{where}: {name}", entry[name])
         parameters = self.parameters()
         for name, enter in self.tensors.items():
             kept = entry[name]

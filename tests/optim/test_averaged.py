@@ -61,5 +61,5 @@ def test_starts_from_the_weights_before_the_first_step() -> None:
 
 @pytest.mark.parametrize("decay", [1.0, -0.1, float("nan"), "0.9", True])
 def test_refused(decay: Any) -> None:
-    with pytest.raises(ValueError, match="decay must be None"):
+    with pytest.raises(ValueError, match="decay must be null or a finite number"):
         Averaged(SGD([nn.Parameter(torch.zeros(1))], lr=1.0), decay)

@@ -249,7 +249,7 @@ def test_numpys_numbers_are_numbers() -> None:
         ({"k": -3}, "k must be an integer >= 1"),
         ({"k": 2.5}, "k must be an integer >= 1"),
         ({"k": True}, "k must be an integer >= 1"),
-        ({"alpha": -0.1}, "alpha must be a number with 0 <= alpha <= 1, got -0.1"),
+        ({"alpha": -0.1}, "alpha must be a finite number >= 0 and <= 1, got -0.1"),
         ({"alpha": 1.1}, "alpha must be"),
         ({"alpha": float("nan")}, "alpha must be"),
         ({"alpha": "0.5"}, "alpha must be"),

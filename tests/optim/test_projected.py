@@ -89,7 +89,7 @@ def test_non_finite_stays_visible() -> None:
         (lambda: Box(1, -1), r"lower must be <= upper \(-1\), got 1"),
         (lambda: Box("a", 1), "lower must be a number, or one per parameter"),
         (lambda: Box(0, math.nan), "upper must be a number"),
-        (lambda: Ball(0), "radius must be a number > 0, got 0"),
+        (lambda: Ball(0), "radius must be a finite number > 0, got 0"),
         (lambda: Ball(1, replicas=0), "replicas must be an integer >= 1"),
         (lambda: Box([0, 0], 1)([torch.ones(1)]), "lower has 2 numbers for 1 parameters"),
         (lambda: Ball(1, replicas=3)([torch.ones(2)]), r"replicas=3, but a parameter has shape \(2,\)"),

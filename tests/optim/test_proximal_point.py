@@ -184,7 +184,7 @@ class TestBasesItCannotServe:
     [
         ({"inner": 0}, "inner must be an integer >= 1, got 0"),
         ({"inner": 1.5}, "inner must be"),
-        ({"relaxation": 0.0}, "relaxation must be a number with 0 < relaxation <= 1, got 0.0"),
+        ({"relaxation": 0.0}, "relaxation must be a finite number > 0 and <= 1, got 0.0"),
         ({"relaxation": 2}, "relaxation must be"),
         ({"relaxation": float("nan")}, "relaxation must be"),
     ],
