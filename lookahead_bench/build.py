@@ -4,24 +4,103 @@ from __future__ import annotations
 
 import inspect
 import logging
+import math
 from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
+import torch
 from torch.nn import Parameter
 from torch.optim import Optimizer
 
-from lookahead_bench.configuration import targets
+from lookahead_bench import hardware
+from lookahead_bench.configuration import Config, targets
 from lookahead_bench.configuration.identity import ABOUT
-from lookahead_bench.configuration.targets import nearest, parameters_of, takes_anything
+from lookahead_bench.configuration.targets import names_taken, nearest, parameters_of, takes_anything
 from lookahead_bench.errors import ConfigError
 from lookahead_bench.optim import Projected, Wrapper
+from lookahead_bench.tasks.base import Task
 
 log = logging.getLogger("lookahead_bench")
 
 NOT_ARGUMENTS = ("name", ABOUT, "_target_", "base", "wrappers")  # of a node; every other key is one
 
+DTYPES = {"float32": torch.float32, "bfloat16": torch.float32, "float64": torch.float64}  # of the parameters
+
 Player = str
 Arguments = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What a configuration names, resolved: whatever only the classes themselves can refuse has been refused."""
+
+    config: Config
+    task_class: type[Task]
+    schedule: Callable[[float], float]
+    machine: hardware.Machine
+
+    def task(self, seeds: Sequence[int]) -> Task:
+        """The task for these seeds, one a replica; reads its data. Errors: DataError."""
+        offered = {
+            **arguments_of(self.config["dataset"]),
+            "data": self.config.about.get("data"),
+            "model": self.config["model"],
+            "data_dir": self.config["data_dir"],
+            "seeds": list(seeds),
+            "dtype": DTYPES[self.config["precision"]],
+            "device": self.machine.device,
+            "machine": self.machine,
+        }
+        takes = names_taken(self.task_class)
+        return self.task_class(**{k: v for k, v in offered.items() if k in takes})
+
+    def optimizer(self, task: Task, *, fused: bool) -> Optimizer:
+        """The chain over the task's players."""
+        return build_optimizer(
+            self.config["optimizer"], task.players, constraint=task.constraint, order=[[name] for name in task.players],
+            user_keys=self.config.user_keys, fused=True if fused else None,
+        )  # fmt: skip
+
+
+def resolve(config: Config) -> Parts:
+    """Every class that the configuration names, and a rehearsal of what they make of it, before any data is read.
+
+    Errors: ConfigError.
+    """
+    task_class = targets.load("dataset._target_", config["dataset"]["_target_"], targets.TASK)
+    machine = hardware.Machine(config["gpu"], samples=config.about.get("train_size", 0) * (config["epochs"] or 0))
+    schedule = schedule_of(config["schedule"])
+    node, players = config["optimizer"], config["dataset"]["players"]
+    projected = any("constraint" in targets.arguments("", w["_target_"], targets.WRAPPER) for w in node["wrappers"])
+    log.disabled = True  # the notices come when the optimizer is built in earnest
+    try:
+        build_optimizer(
+            node, {player: [Parameter(torch.zeros(2, 2))] for player in players}, user_keys=config.user_keys,
+            constraint=(lambda parameters: None) if projected else None, order=[[player] for player in players],
+        )  # fmt: skip
+    finally:
+        log.disabled = False
+    return Parts(config, task_class, schedule, machine)
+
+
+def schedule_of(node: Mapping[str, Any]) -> Callable[[float], float]:
+    """The multiplier of the learning rates, a function of progress. Errors: ConfigError."""
+    make = targets.load("schedule._target_", node["_target_"], targets.SCHEDULE)
+    try:
+        schedule: Callable[[float], float] = make(**arguments_of(node))
+        sound = all(math.isfinite(schedule(progress)) and schedule(progress) >= 0 for progress in (0.0, 0.5, 1.0))
+    except Exception as error:
+        words = " ".join(f"{type(error).__name__}: {error}".split())
+        raise ConfigError(f"schedule._target_={node['_target_']}: cannot be used: {words}") from None
+    if not sound:
+        raise ConfigError(f"schedule={node['name']}: its multiplier becomes negative or not finite; change its keys")
+    return schedule
+
+
+def arguments_of(node: Mapping[str, Any]) -> Arguments:
+    """The keys of a node that are arguments of its class."""
+    return {key: value for key, value in node.items() if key not in NOT_ARGUMENTS}
 
 
 def build_optimizer(

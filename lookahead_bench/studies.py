@@ -20,9 +20,9 @@ from lookahead_bench import configuration
 from lookahead_bench.configuration import Config
 from lookahead_bench.configuration.compose import PRIMARY, hydra_main, jobs, options
 from lookahead_bench.configuration.messages import COMPOSING, translate
-from lookahead_bench.errors import ConfigError, DataError, RunError
+from lookahead_bench.errors import ConfigError, DataError, Held, InterruptedBySignal, RunError
 from lookahead_bench.notices import listen
-from lookahead_bench.runs.run import Held, InterruptedBySignal, RunResult, execute
+from lookahead_bench.runs.run import RunResult, execute
 from lookahead_bench.runs.store import FINISHED, RunDirectory
 
 Job = tuple[str, ...]  # its overrides

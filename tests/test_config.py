@@ -7,11 +7,12 @@ import sys
 from pathlib import Path
 
 import pytest
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 
+from lookahead_bench.configuration import identity, load
 from lookahead_bench.configuration.compose import CONF, jobs, options
-from lookahead_bench.configuration import EXECUTION, load
-from lookahead_bench.configuration.rules import BUDGETS, OPTIMIZER
+from lookahead_bench.configuration.identity import EXECUTION
+from lookahead_bench.configuration.rules import BASE, BUDGETS
 
 OPTIMIZERS, DATASETS = options("optimizer"), options("dataset")
 
@@ -30,22 +31,29 @@ def test_every_optimizer_is_sound_and_has_its_keys_at_its_own_top_level(optimize
     assert (config["optimizer"]["name"], config["optimizer"]["lr"]) == (optimizer, 0.0123)
     assert config.run_id.startswith(f"{dataset}-{optimizer}-s1-")
     file = OmegaConf.load(CONF / "optimizer" / f"{optimizer}.yaml")
-    assert all(file[key] for key in ("description", "equation", "source"))
+    assert all(file.about[key] for key in ("description", "equation", "source"))
 
 
 @pytest.mark.parametrize("dataset", DATASETS)
 def test_every_dataset_has_a_budget_and_settings_of_its_own_at_every_scale(dataset: str) -> None:
     file = OmegaConf.load(CONF / "dataset" / f"{dataset}.yaml")
     tuned = list((CONF / "tuned").glob(f"{dataset}/**/lookahead.yaml"))
-    for scale, entries in file.scales.items():
+    for scale, entries in file.about.scales.items():
         config = load([f"dataset={dataset}", f"scale={scale}"])
         assert any(config[key] is not None for key in BUDGETS)
         for key, value in entries.items():
             found = (config if key in config.nodes else config["dataset"])[key]
             assert (found["name"] if isinstance(found, dict) else found) == value
-        for key, value in file.optimizer.items():
-            assert tuned or key not in OPTIMIZER or config["optimizer"].get(key, value) == value
-    assert set(file.scales) == {"smoke", "cpu", "paper"}
+        for key, value in file.about.optimizer.items():
+            assert tuned or key not in BASE or config["optimizer"].get(key, value) == value
+    assert set(file.about.scales) == {"smoke", "cpu", "paper"}
+    # What the tests choose by: how the task is had without a network, what it reads, and what its steps cost.
+    assert isinstance(file.about.offline, bool | DictConfig)
+    assert isinstance(file.about.closed_form, bool)
+    assert file.about.seconds_per_step > 0
+    # A cadence of null is none in between, of "1 epochs" each epoch: the identity leaves both out, so a task has one.
+    has_epochs = any("epochs" in entries for entries in file.about.scales.values())
+    assert ("evaluate_every" in file) == has_epochs
 
 
 TUNED = [p.relative_to(CONF / "tuned").with_suffix("") for p in sorted((CONF / "tuned").rglob("*.yaml"))]
@@ -74,7 +82,7 @@ def test_every_experiment_plans_sound_runs(experiment: str) -> None:
 
 NOT_PART = [
     "force=true", "replicas=5", "results_dir=elsewhere", "data_dir=elsewhere", "tracker.project=other", "tracker=wandb",
-    "gpu=cpu", "gpu.threads=3", "gpu.compile=true", "gpu.channels_last=true", "gpu.fused=false", "gpu.device=cuda:3",
+    "study=mine", "gpu=cpu", "gpu.threads=3", "gpu.compile=true", "gpu.channels_last=true", "gpu.fused=false", "gpu.device=cuda:3",
 ]  # fmt: skip
 PART = [
     "seed=2", "epochs=3", "max_steps=3", "max_oracle_calls=3", "precision=float64", "resample=call", "clip_norm=1",
@@ -82,7 +90,7 @@ PART = [
     "dataset.augment=true", "dataset=bilinear", "optimizer=sgd", "optimizer.lr=0.2", "optimizer.k=6",
     "optimizer.alpha=0.4", "optimizer.momentum=0.8", "optimizer.weight_decay=0", "optimizer.pullback=reset",
     "optimizer.outer_momentum=0.1", "optimizer.base._target_=torch.optim.Adam", "+optimizer.base.nesterov=true",
-    "optimizer.lr={model:0.1}",
+    "optimizer.lr={model:0.1}", "evaluate_every=3epochs", "evaluate_every=1steps",
 ]  # fmt: skip
 
 
@@ -106,6 +114,8 @@ def test_what_can_change_a_number_is_part() -> None:
         (["model=null", "schedule=null", "experiment=null"], []),
         (["seed=1", "seed=2"], ["seed=2"]),
         (["dataset.epochs=7"], ["epochs=7"]),
+        (["optimizer.k=[5]"], ["optimizer.k=5"]),
+        (["evaluate_every=3epoch"], ["evaluate_every='3 epochs'"]),
     ],
     ids=str,
 )
@@ -120,7 +130,7 @@ def test_replicas_have_the_identities_of_the_single_runs() -> None:
 def test_the_name_is_readable() -> None:
     name, digest = run_id("optimizer=multilayer", "seed=3").rsplit("-", 1)
     assert name == "digits-multilayer-s3"
-    assert len(digest) == 8
+    assert len(digest) == 16
     assert int(digest, 16) >= 0
 
 
@@ -129,6 +139,62 @@ def test_it_is_the_same_in_another_process() -> None:
     environment = {"PYTHONHASHSEED": "7", "PYTHONPATH": ":".join(sys.path)}
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True, env=environment)
     assert done.stdout.strip() == run_id("optimizer=rapp")
+
+
+# The hash is for good: a stored run is found again by the code of next year. A change here orphans every stored run.
+PINNED = {
+    "": "digits-lookahead-s1-d3335d9497819a0d",
+    "optimizer=multilayer optimizer.pullback=[none,reset]": "digits-multilayer-s1-69401d201f325688",
+    "optimizer=la_eg_plus dataset=quadratic_game seed=7": "quadratic_game-la_eg_plus-s7-3a658c026226f7e4",
+    "dataset=cifar100 optimizer=adamw scale=paper": "cifar100-adamw-s1-81905a6cf951f5da",
+}
+
+
+@pytest.mark.parametrize("overrides", PINNED)
+def test_ids_are_for_good(overrides: str) -> None:
+    assert run_id(*overrides.split()) == PINNED[overrides]
+
+
+STORED = sorted((CONF.parent / "results" / "studies").glob("*/runs/*/config.yaml"))
+
+
+@pytest.mark.parametrize("file", STORED, ids=lambda file: file.parent.name)
+def test_the_committed_runs_know_their_own_ids(file: Path) -> None:
+    assert identity.run_id(OmegaConf.to_container(OmegaConf.load(file).scientific)) == file.parent.name  # type: ignore[arg-type]
+
+
+def test_there_are_committed_runs() -> None:
+    assert len(STORED) >= 8
+
+
+@pytest.mark.parametrize("key", identity.NEUTRAL)
+def test_a_key_at_the_value_that_does_nothing_is_left_out(key: str) -> None:
+    """A run that was stored before the key came has the id of the run that leaves it as it is."""
+    choice = {"optimizer": "optimizer=la_eg_plus", "dataset": "dataset=quadratic_game", "schedule": "schedule=cosine"}
+    task = [] if key == "dataset.augment" else [choice.get(key.partition(".")[0], "seed=1")]
+    value = identity.NEUTRAL[key]
+    quoted = f"'{value}'" if value == "1 epochs" else value
+    science = load([*task, f"{key}={quoted}"]).scientific
+    group, _, name = key.rpartition(".")
+    without = {k: v for k, v in science.items() if k != key}
+    if group:
+        without[group] = {k: v for k, v in science[group].items() if k != name}
+    assert without != science
+    assert identity.run_id(without) == identity.run_id(science)
+
+
+def test_our_own_classes_may_move() -> None:
+    science = load([]).scientific
+    moved = {**science, "schedule": {**science["schedule"], "_target_": "lookahead_bench.elsewhere.deep.Constant"}}
+    other = {**science, "schedule": {**science["schedule"], "_target_": "elsewhere.schedule.Constant"}}
+    assert identity.run_id(moved) == identity.run_id(science) != identity.run_id(other)
+
+
+def test_names_of_our_own_classes_are_unique() -> None:
+    """They enter the hash by the name alone."""
+    found = [value for group in ("dataset", "model", "schedule") for name in options(group)
+             for value in [str(OmegaConf.load(CONF / group / f"{name}.yaml")._target_)]]  # fmt: skip
+    assert len({path.rpartition(".")[2] for path in found}) == len(set(found))
 
 
 def test_scientific_and_execution_are_the_whole() -> None:
