@@ -254,8 +254,7 @@ def job(composed: Any) -> float:
     from hydra.core.hydra_config import HydraConfig
 
     from lookahead_bench import config
-    from lookahead_bench.errors import ConfigError, DataError, RunError
-    from lookahead_bench.runs.run import InterruptedBySignal
+    from lookahead_bench.errors import ConfigError, DataError, InterruptedBySignal, RunError
 
     listen()
     asked = HydraConfig.get().overrides

@@ -1,5 +1,7 @@
 """Errors that are a user's to mend: each is shown as one line, without a traceback."""
 
+import signal
+
 
 class ConfigError(ValueError):
     """A wrong configuration: key, value, rule, remedy. The command exits 2."""
@@ -10,4 +12,16 @@ class DataError(RuntimeError):
 
 
 class RunError(RuntimeError):
-    """A run that cannot be had as it stands: held by another process, or damaged. The command exits 1."""
+    """A run that cannot be had as it stands: damaged, or no longer ours. The command exits 1."""
+
+
+class Held(RunError):
+    """A run that another process is doing. It is waited for, or passed over in a sweep."""
+
+
+class InterruptedBySignal(KeyboardInterrupt):
+    """The run was asked to stop; it is saved, and the same command resumes it. The command exits 128 + number."""
+
+    def __init__(self, run_id: str, number: int) -> None:
+        super().__init__(f"{run_id}: interrupted by {signal.Signals(number).name}; the same command resumes it")
+        self.number = number

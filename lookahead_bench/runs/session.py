@@ -18,14 +18,13 @@ from tqdm import tqdm
 from lookahead_bench import hardware
 from lookahead_bench.build import build_optimizer
 from lookahead_bench.config import Config
-from lookahead_bench.errors import ConfigError, DataError
+from lookahead_bench.errors import ConfigError, DataError, InterruptedBySignal
 from lookahead_bench.oracle import Diverged, Oracle
 from lookahead_bench.report.trajectory import draw_trajectory
 from lookahead_bench.rules import BUDGETS, DESCRIPTIVE
 from lookahead_bench.runs import checkpoint, tracker
 from lookahead_bench.runs.files import write_all
 from lookahead_bench.runs.recorder import Recorder, join
-from lookahead_bench.runs.run import InterruptedBySignal
 from lookahead_bench.runs.signals import StopSignals
 from lookahead_bench.runs.store import FINISHED, RunDirectory
 from lookahead_bench.targets import import_target, names_taken
@@ -113,33 +112,28 @@ class Session:
         self.settings: hardware.Settings | None = None
         self.following = tracker.NoTracker()
 
-    def run(self) -> int | None:
-        """Train to the end. run.json is true at every instant; an exception leaves it `failed` or `interrupted`.
-
-        Returns the signal that came too late to interrupt it, if one did.
-        """
+    def run(self, signals: StopSignals) -> None:
+        """Train to the end. run.json is true at every instant; an exception leaves it `failed` or `interrupted`."""
         write_all([one.config_file() for one in self.runs])
         threads = torch.get_num_threads()
-        with StopSignals() as signals:
-            self.write_records()
-            try:
-                self.train(signals)
-            except Interrupted:
-                assert signals.received is not None
-                self.finish("interrupted", signal=signal.Signals(signals.received).name)
-                raise InterruptedBySignal(self.runs[0].config.run_id, signals.received) from None
-            except (ConfigError, DataError) as error:
-                self.finish("failed", error=str(error))
-                raise
-            except BaseException as error:
-                facts = {"error": f"{type(error).__name__}: {error}", "traceback": traceback.format_exc()}
-                with contextlib.suppress(OSError):  # a full disk must not hide what has happened
-                    self.finish("failed", **facts)
-                raise
-            finally:
-                torch.set_num_threads(threads)
-                self.following.finish(self.statuses[0])
-        return signals.received
+        self.write_records()
+        try:
+            self.train(signals)
+        except Interrupted:
+            assert signals.received is not None
+            self.finish("interrupted", signal=signal.Signals(signals.received).name)
+            raise InterruptedBySignal(self.runs[0].config.run_id, signals.received) from None
+        except (ConfigError, DataError) as error:
+            self.finish("failed", error=str(error))
+            raise
+        except BaseException as error:
+            facts = {"error": f"{type(error).__name__}: {error}", "traceback": traceback.format_exc()}
+            with contextlib.suppress(OSError):  # a full disk must not hide what has happened
+                self.finish("failed", **facts)
+            raise
+        finally:
+            torch.set_num_threads(threads)
+            self.following.finish(self.statuses[0])
 
     def train(self, signals: StopSignals) -> None:
         self.trainer = trainer = self.build()
