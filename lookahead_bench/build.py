@@ -38,7 +38,7 @@ class Parts:
     config: Config
     task_class: type[Task]
     schedule: Callable[[float], float]
-    machine: hardware.Machine
+    settings: hardware.Settings
 
     def task(self, seeds: Sequence[int]) -> Task:
         """The task for these seeds, one a replica; reads its data. Errors: DataError."""
@@ -49,8 +49,9 @@ class Parts:
             "data_dir": self.config["data_dir"],
             "seeds": list(seeds),
             "dtype": DTYPES[self.config["precision"]],
-            "device": self.machine.device,
-            "machine": self.machine,
+            "device": self.settings.device,
+            "channels_last": self.settings.channels_last,
+            "compile": self.settings.compile,
         }
         takes = names_taken(self.task_class)
         return self.task_class(**{k: v for k, v in offered.items() if k in takes})
@@ -69,7 +70,11 @@ def resolve(config: Config) -> Parts:
     Errors: ConfigError.
     """
     task_class = targets.load("dataset._target_", config["dataset"]["_target_"], targets.TASK)
-    machine = hardware.Machine(config["gpu"], samples=config.about.get("train_size", 0) * (config["epochs"] or 0))
+    model = config["model"]
+    settings = hardware.settle(
+        config["gpu"], convolutional=bool(model and "hidden" not in model), network=bool(model),
+        samples=config.about.get("train_size", 0) * (config["epochs"] or 0),
+    )  # fmt: skip
     schedule = schedule_of(config["schedule"])
     node, players = config["optimizer"], config["dataset"]["players"]
     projected = any("constraint" in targets.arguments("", w["_target_"], targets.WRAPPER) for w in node["wrappers"])
@@ -81,7 +86,7 @@ def resolve(config: Config) -> Parts:
         )  # fmt: skip
     finally:
         log.disabled = False
-    return Parts(config, task_class, schedule, machine)
+    return Parts(config, task_class, schedule, settings)
 
 
 def schedule_of(node: Mapping[str, Any]) -> Callable[[float], float]:

@@ -67,20 +67,20 @@ class Study:
 
     def require_data(self) -> None:
         """Errors: DataError where data of a missing run are neither here nor within reach."""
-        from lookahead_bench.data.fetch import require
+        from lookahead_bench.data.fetch import PATIENCE, within_reach
 
         for name, data_dir in {(config.about.get("data"), config["data_dir"]) for config in self.missing_runs()}:
-            require(name, data_dir)
+            within_reach(name, data_dir, PATIENCE)
 
     def check(self) -> None:
         """Refuse a study with an optimizer or a task that cannot be built, before its first run. Errors: ConfigError."""
         configs = (self.jobs[job] for job in self.missing())
         different = {str([one[k] for k in ("optimizer", "schedule", "gpu")] + [one.about]): one for one in configs}
         if different:
-            from lookahead_bench.build import rehearse
+            from lookahead_bench.build import resolve
 
             for one in different.values():
-                rehearse(one)
+                resolve(one)
 
     def run(self, *, quiet: bool = False) -> Counter[str]:
         """Do what is missing, and tell a line a job unless quiet; gives how many runs ended how.

@@ -45,11 +45,13 @@ class Source:
         return [archive for archive in self.archives if not (directory / self.folder / archive.filename).exists()]
 
 
-def within_reach(name: str, data_dir: Path | str, patience: float) -> list[str]:
-    """The addresses of what is missing, each with a server that answers; none where the data are there.
+def within_reach(name: str | None, data_dir: Path | str, patience: float) -> list[str]:
+    """The addresses of what is missing, each with a server that answers; none where the data are there, or none needed.
 
     Errors: DataError, in `patience` seconds, where there is neither data nor a network.
     """
+    if name not in SOURCES:
+        return []
     source, directory = SOURCES[name], Path(data_dir)
     missing = source.missing(directory, name)
     urls = reachable([url for archive in missing for url in archive.urls], patience) if missing else []

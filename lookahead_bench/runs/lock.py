@@ -8,7 +8,7 @@ import socket
 import time
 from pathlib import Path
 
-from lookahead_bench.errors import RunError
+from lookahead_bench.errors import Held
 
 
 class Lock:
@@ -19,7 +19,7 @@ class Lock:
         self._handle: int | None = None
 
     def acquire(self) -> None:
-        """Take the lock, or raise RunError naming the holder."""
+        """Take the lock, or raise Held after half a second, naming the holder."""
         handle = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o644)
         for attempt in range(8):  # `held_by_another` holds it for an instant, a process that dies a little longer
             try:
@@ -29,7 +29,7 @@ class Lock:
                 time.sleep(0.02 * attempt)
         else:
             os.close(handle)
-            raise RunError(f"{self.path.parent.name}: is held by {self.holder()}; wait for it or stop it")
+            raise Held(f"{self.path.parent.name}: is held by {self.holder()}")
         os.ftruncate(handle, 0)
         os.write(handle, f"pid {os.getpid()} on {socket.gethostname()} since {time.strftime('%F %T')}\n".encode())
         self._handle = handle

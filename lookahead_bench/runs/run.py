@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-import signal
-from collections.abc import Sequence
+import contextlib
+import logging
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from lookahead_bench import configuration
 from lookahead_bench.configuration import Config
-from lookahead_bench.errors import RunError
+from lookahead_bench.errors import Held, InterruptedBySignal, RunError
+from lookahead_bench.runs.signals import StopSignals
 from lookahead_bench.runs.store import RunDirectory
+
+log = logging.getLogger("lookahead_bench")
 
 
 @dataclass(frozen=True)
@@ -42,14 +46,6 @@ class RunResult:
         return float(self.best["value"]) if self.best else float("nan")
 
 
-class InterruptedBySignal(KeyboardInterrupt):
-    """The run was asked to stop; it is saved, and the same command goes on from there."""
-
-    def __init__(self, run_id: str, number: int) -> None:
-        super().__init__(f"{run_id}: interrupted by {signal.Signals(number).name}; the same command resumes it")
-        self.number = number
-
-
 def run(overrides: Sequence[str] = ()) -> RunResult:
     """Do one run, or return its stored result; with replicas=R do R runs and return the first one's result.
 
@@ -59,37 +55,59 @@ def run(overrides: Sequence[str] = ()) -> RunResult:
     return execute(configuration.load(overrides))[0]
 
 
-def execute(config: Config) -> list[RunResult]:
-    """Do the runs of a configuration, one a replica. Finished ones are returned as they are stored, without torch."""
+def execute(config: Config, wait: bool = True) -> list[RunResult]:
+    """Do the runs of a configuration, one a replica. Finished ones are returned as they are stored, without torch.
+
+    wait: for a run that another process is doing; its result is then returned, or the run gone on with if that process
+    left it unfinished. Otherwise such a run raises Held at once.
+    """
     from lookahead_bench.data import fetch
 
     runs = [RunDirectory(one) for one in config.seeds()]
     todo = [one for one in runs if config["force"] or not one.finished()]
-    late = None
     if todo:
-        name = config["dataset"].get("data", config["dataset"]["name"])
-        if name in fetch.SOURCES:  # before torch takes seconds to load only to find them missing
-            fetch.within_reach(name, config["data_dir"], fetch.PATIENCE)
+        data, data_dir = config.about.get("data"), config["data_dir"]
+        fetch.within_reach(data, data_dir, fetch.PATIENCE)  # before torch takes seconds to load only to find them missing
 
-        from lookahead_bench.runs.session import Session, by_checkpoint, rehearse
+        from lookahead_bench.build import resolve
+        from lookahead_bench.runs.session import Session, by_checkpoint
 
-        rehearse(config)
-        if name in fetch.SOURCES:
-            fetch.prepare(name, config["data_dir"], fetch.PATIENCE)
-    try:
-        for one in todo:
-            one.acquire()
+        parts = resolve(config)
+        if data:
+            fetch.prepare(data, data_dir, fetch.PATIENCE)
+    with StopSignals() as signals, owned(todo, wait, signals):
         todo = [one for one in todo if config["force"] or not one.finished()]  # somebody may have been faster
         for one in todo if config["force"] else ():
             one.clear()
         for group in by_checkpoint(todo) if todo else ():
-            if late is not None:
-                raise InterruptedBySignal(group[0][0].config.run_id, late)
-            late = Session(config, group).run()
+            if signals.received is not None:
+                raise InterruptedBySignal(group[0][0].config.run_id, signals.received)
+            Session(parts, group).run(signals)
+    return [replace(result(one), skipped=one not in todo, signal=signals.received) for one in runs]
+
+
+@contextlib.contextmanager
+def owned(runs: Sequence[RunDirectory], wait: bool, signals: StopSignals) -> Iterator[None]:
+    """Own these runs. Everybody takes them in the order of their seeds, so that no two wait for each other."""
+    try:
+        for one in runs:
+            told = False
+            while True:
+                try:
+                    one.acquire()
+                    break
+                except Held as held:
+                    if not wait:
+                        raise
+                    if signals.received is not None:
+                        raise InterruptedBySignal(one.config.run_id, signals.received) from None
+                    if not told:
+                        log.warning("%s; waiting for it", held)
+                    told = True
+        yield
     finally:
         for one in runs:
             one.lock.release()
-    return [replace(result(one), skipped=one not in todo, signal=late) for one in runs]
 
 
 def result(one: RunDirectory) -> RunResult:

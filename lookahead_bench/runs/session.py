@@ -12,28 +12,21 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
-from torch.nn import Parameter
 from tqdm import tqdm
 
 from lookahead_bench import hardware
-from lookahead_bench.build import build_optimizer
-from lookahead_bench.configuration import Config
-from lookahead_bench.errors import ConfigError, DataError
+from lookahead_bench.build import Parts
+from lookahead_bench.configuration.rules import BUDGETS
+from lookahead_bench.errors import ConfigError, DataError, InterruptedBySignal
 from lookahead_bench.oracle import Diverged, Oracle
 from lookahead_bench.report.trajectory import draw_trajectory
-from lookahead_bench.configuration.rules import BUDGETS, DESCRIPTIVE
 from lookahead_bench.runs import checkpoint, tracker
 from lookahead_bench.runs.files import write_all
 from lookahead_bench.runs.recorder import Recorder, join
-from lookahead_bench.runs.run import InterruptedBySignal
 from lookahead_bench.runs.signals import StopSignals
 from lookahead_bench.runs.store import FINISHED, RunDirectory
-from lookahead_bench.configuration.targets import import_target, names_taken
-from lookahead_bench.tasks.base import Task
 from lookahead_bench.trainer import Budget, Interrupted, Trainer
 
-DTYPES = {"float32": torch.float32, "bfloat16": torch.float32, "float64": torch.float64}
-NOT_ARGUMENTS = ("_target_", "name", "description")  # of a schedule's node
 Resumed = tuple[RunDirectory, dict[str, Any] | None]  # a run and its checkpoint
 
 
@@ -49,97 +42,43 @@ def by_checkpoint(runs: Sequence[RunDirectory]) -> list[list[Resumed]]:
     return list(groups.values())
 
 
-def rehearse(config: Config) -> None:
-    """Refuse what only the classes themselves can tell, before any data is read and before anything is written.
-
-    Errors: ConfigError.
-    """
-    target = config["dataset"]["_target_"]
-    task = import_target("dataset._target_", target)
-    if not (isinstance(task, type) and issubclass(task, Task)):
-        raise ConfigError(f"dataset._target_={target}: is no lookahead_bench.tasks.base.Task")
-    settings_of(config)
-    schedule_of(config)
-    node, players = config["optimizer"], config["dataset"]["players"]
-    projected = any(wrapper["_target_"].endswith(".Projected") for wrapper in node["wrappers"])
-    notices = logging.getLogger("lookahead_bench")
-    notices.disabled = True  # they come when the optimizer is built in earnest
-    try:
-        build_optimizer(
-            node, {player: [Parameter(torch.zeros(2, 2))] for player in players}, user_keys=config.user_keys,
-            constraint=(lambda parameters: None) if projected else None, order=[[player] for player in players],
-        )  # fmt: skip
-    finally:
-        notices.disabled = False
-
-
-def settings_of(config: Config) -> hardware.Settings:
-    """The `gpu` node with every `auto` decided for this run. Errors: ConfigError."""
-    dataset, model = config["dataset"], config["model"] or {}
-    return hardware.settle(
-        config["gpu"], convolutional=bool(model.get("convolutional")), network=bool(model),
-        samples=dataset.get("train_size", 0) * (config["epochs"] or 0),
-    )  # fmt: skip
-
-
-def schedule_of(config: Config) -> Callable[[float], float]:
-    """The multiplier of the learning rates, a function of progress. Errors: ConfigError."""
-    node = config["schedule"]
-    make = import_target("schedule._target_", node["_target_"])
-    try:
-        schedule: Callable[[float], float] = make(**{k: v for k, v in node.items() if k not in NOT_ARGUMENTS})
-        sound = all(math.isfinite(schedule(progress)) and schedule(progress) >= 0 for progress in (0.0, 0.5, 1.0))
-    except Exception as error:
-        raise ConfigError(
-            f"schedule._target_={node['_target_']}: cannot be used: {type(error).__name__}: {error}"
-        ) from None
-    if not sound:
-        raise ConfigError(f"schedule={node['name']}: its multiplier becomes negative or not finite; change its keys")
-    return schedule
-
-
 class Session:
     """One life of one or several runs that are computed together."""
 
-    def __init__(self, config: Config, group: Sequence[Resumed]) -> None:
-        self.config = config
+    def __init__(self, parts: Parts, group: Sequence[Resumed]) -> None:
+        self.parts, self.config = parts, parts.config
         self.runs = [one for one, _ in group]
         self.states = [state for _, state in group if state is not None]
         self.trainer: Trainer | None = None
         self.statuses = ["running"] * len(self.runs)
         self.recorder = Recorder(
-            self.runs, config["dataset"]["metric"], config["dataset"]["direction"], on_diverged=self.diverged
+            self.runs, self.config.about["metric"], self.config.about["direction"], on_diverged=self.diverged
         )
         self.settings: hardware.Settings | None = None
         self.following = tracker.NoTracker()
 
-    def run(self) -> int | None:
-        """Train to the end. run.json is true at every instant; an exception leaves it `failed` or `interrupted`.
-
-        Returns the signal that came too late to interrupt it, if one did.
-        """
+    def run(self, signals: StopSignals) -> None:
+        """Train to the end. run.json is true at every instant; an exception leaves it `failed` or `interrupted`."""
         write_all([one.config_file() for one in self.runs])
         threads = torch.get_num_threads()
-        with StopSignals() as signals:
-            self.write_records()
-            try:
-                self.train(signals)
-            except Interrupted:
-                assert signals.received is not None
-                self.finish("interrupted", signal=signal.Signals(signals.received).name)
-                raise InterruptedBySignal(self.runs[0].config.run_id, signals.received) from None
-            except (ConfigError, DataError) as error:
-                self.finish("failed", error=str(error))
-                raise
-            except BaseException as error:
-                facts = {"error": f"{type(error).__name__}: {error}", "traceback": traceback.format_exc()}
-                with contextlib.suppress(OSError):  # a full disk must not hide what has happened
-                    self.finish("failed", **facts)
-                raise
-            finally:
-                torch.set_num_threads(threads)
-                self.following.finish(self.statuses[0])
-        return signals.received
+        self.write_records()
+        try:
+            self.train(signals)
+        except Interrupted:
+            assert signals.received is not None
+            self.finish("interrupted", signal=signal.Signals(signals.received).name)
+            raise InterruptedBySignal(self.runs[0].config.run_id, signals.received) from None
+        except (ConfigError, DataError) as error:
+            self.finish("failed", error=str(error))
+            raise
+        except BaseException as error:
+            facts = {"error": f"{type(error).__name__}: {error}", "traceback": traceback.format_exc()}
+            with contextlib.suppress(OSError):  # a full disk must not hide what has happened
+                self.finish("failed", **facts)
+            raise
+        finally:
+            torch.set_num_threads(threads)
+            self.following.finish(self.statuses[0])
 
     def train(self, signals: StopSignals) -> None:
         self.trainer = trainer = self.build()
@@ -170,26 +109,11 @@ class Session:
 
     def build(self) -> Trainer:
         """Task, optimizer, oracle and trainer, at the start or where the checkpoints stand."""
-        config, dataset = self.config, self.config["dataset"]
-        task_class = import_target("dataset._target_", dataset["_target_"])
-        self.settings = settings = settings_of(config)
+        config = self.config
+        self.settings = settings = self.parts.settings
         torch.set_num_threads(settings.threads)
-        offered = {
-            **{k: v for k, v in dataset.items() if k not in DESCRIPTIVE["dataset"]},
-            "model": config["model"],
-            "data_dir": config["data_dir"],
-            "seeds": [one.config["seed"] for one in self.runs],
-            "dtype": DTYPES[config["precision"]],
-            "device": settings.device,
-            "channels_last": settings.channels_last,
-            "compile": settings.compile,
-        }
-        takes = names_taken(task_class)
-        task: Task = task_class(**{k: v for k, v in offered.items() if k in takes})
-        optimizer = build_optimizer(
-            config["optimizer"], task.players, constraint=task.constraint, order=[[name] for name in task.players],
-            user_keys=config.user_keys, fused=True if settings.fused else None,
-        )  # fmt: skip
+        task = self.parts.task([one.config["seed"] for one in self.runs])
+        optimizer = self.parts.optimizer(task, fused=settings.fused)
         oracle = Oracle(
             task,
             seed=config["seed"],
@@ -201,7 +125,7 @@ class Session:
             task,
             optimizer,
             oracle,
-            schedule=schedule_of(config),
+            schedule=self.parts.schedule,
             budget=Budget(*(config[key] for key in BUDGETS)),
             log=self.recorder,
             checkpoint_every=float(os.environ.get("LOOKAHEAD_BENCH_CHECKPOINT_SECONDS", "60")),
@@ -245,7 +169,7 @@ class Session:
         for r in range(len(self.runs)) if replicas is None else replicas:
             one, status = self.runs[r], self.statuses[r]
             counts = self.counts(trainer, r) | {"samples_per_s": rate} if trainer else {}
-            headline = {key: self.config["dataset"][key] for key in ("metric", "direction")}
+            headline = {key: self.config.about[key] for key in ("metric", "direction")}
             record = {"run_id": one.config.run_id, "status": status, **headline, **self.recorder.summary[r]}
             record |= counts | shared
             if len(self.runs) > 1:

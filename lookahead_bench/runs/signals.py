@@ -6,16 +6,23 @@ import os
 import signal
 import threading
 from types import FrameType, TracebackType
+from typing import Any
+
+from lookahead_bench.errors import InterruptedBySignal
 
 CAUGHT = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGUSR2)
 
 
 class StopSignals:
-    """While entered, the first signal is only remembered in `received`; the loop acts at its next step."""
+    """While entered, the first signal is only remembered in `received`; whoever is at work looks there and ends.
+
+    The handlers of before are put back in the end. The one whose signal came is then called, as if it came now: a
+    launcher's asks for the job to be queued again, which it may do once the run is saved and its lock let go.
+    """
 
     def __init__(self) -> None:
         self.received: int | None = None
-        self._previous: dict[int, object] = {}
+        self._previous: dict[int, Any] = {}
 
     def __enter__(self) -> StopSignals:
         if threading.current_thread() is threading.main_thread():  # elsewhere Python cannot install handlers
@@ -27,7 +34,11 @@ class StopSignals:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         for number, handler in self._previous.items():
-            signal.signal(number, handler or signal.SIG_DFL)  # type: ignore[arg-type]  # what signal.signal returned
+            signal.signal(number, handler or signal.SIG_DFL)
+        failed = error is not None and not isinstance(error, InterruptedBySignal)
+        earlier = None if self.received is None or failed else self._previous[self.received]
+        if callable(earlier) and earlier is not signal.default_int_handler:
+            earlier(self.received, None)
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         if self.received is not None:

@@ -24,13 +24,13 @@ Forward = Callable[[Tensor], Tensor]
 PLAYER = "model"
 SCORED_AT_ONCE = 1000  # images of a forward pass of the evaluation
 STATISTICS_BATCHES = 50  # training batches that BatchNorm statistics are estimated from
-_NOT_ARGUMENTS = ("_target_", "name", "description", "batchnorm", "convolutional")  # of a model node
+_NOT_ARGUMENTS = ("_target_", "name", "about")  # of a model node
 
 
 class Classification(Task):
     """Cross entropy of a network on labelled images, on the training set in mini-batches.
 
-    name: a data set of `lookahead_bench.data.fetch`; data_dir: where it lies or is put; model: `_target_` of the
+    data: a data set of `lookahead_bench.data.fetch`; data_dir: where it lies or is put; model: `_target_` of the
     network and its arguments; seeds: 0 <= seed < 2^32, one a replica, whose networks are one program; batch_size: of
     one replica, at most the training images; val_size: training images that are held out (the same for every seed),
     0 for none; augment: random crop with 4 pixels of zeros around, and horizontal flip;
@@ -43,7 +43,7 @@ class Classification(Task):
     def __init__(
         self,
         *,
-        name: str,
+        data: str,
         data_dir: Path | str,
         model: Mapping[str, Any],
         seeds: Sequence[int],
@@ -55,7 +55,7 @@ class Classification(Task):
         channels_last: bool = False,
         compile: bool = False,
     ) -> None:
-        arrays = load(name, data_dir)
+        arrays = load(data, data_dir)
         sets = _image_sets(
             arrays, val_size, PAD if augment else 0, device=device, channels_last=channels_last, dtype=dtype
         )

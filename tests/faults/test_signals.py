@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from tiny_runs import DIGITS, assert_same_run, rows, start, steps_saved, wait_fo
 from lookahead_bench import run
 from lookahead_bench.cli import command
 from lookahead_bench.runs.files import read_json
+from lookahead_bench.runs.lock import Lock
 
 RUN = ["optimizer=multilayer", *DIGITS]
 SLEEPS = ["optimizer=sgd", "optimizer.base._target_=fault_optimizers.Sleeps", *DIGITS]
@@ -86,3 +88,32 @@ def test_the_handlers_are_put_back(tmp_path: Path) -> None:
     before = [signal.getsignal(n) for n in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGUSR2)]
     run([*RUN, "max_steps=1", f"results_dir={tmp_path}"])
     assert [signal.getsignal(n) for n in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGUSR2)] == before
+
+
+def requeue_on_sigusr2(results: Path) -> None:
+    """A launcher's handler, there before the run: it asks for the job again, and ends this one."""
+
+    def handler(number: int, frame: object) -> None:
+        (record,) = results.glob("runs/*/run.json")
+        held = Lock(record.parent / "run.lock").held_by_another()
+        (results / "requeued").write_text(f"{number} {read_json(record)['status']} {held}")  # type: ignore[index]
+        raise SystemExit(7)
+
+    signal.signal(signal.SIGUSR2, handler)
+
+
+@pytest.mark.parametrize("name", ["SIGUSR2", "SIGTERM"])
+def test_an_earlier_handler_is_called_once_the_run_is_saved_and_let_go(name: str, tmp_path: Path) -> None:
+    number = int(getattr(signal, name))
+    process = start(
+        [*RUN, f"results_dir={tmp_path}"], tmp_path / "output", prepare=partial(requeue_on_sigusr2, tmp_path)
+    )
+    wait_for(lambda: steps_saved(tmp_path) > 3)
+    os.kill(process.pid, number)
+    process.join(30)
+    if name == "SIGUSR2":
+        assert (tmp_path / "requeued").read_text() == f"{number} interrupted False"
+        assert process.exitcode == 7
+    else:  # which had the handler that every process has
+        assert not (tmp_path / "requeued").exists()
+        assert process.exitcode == 128 + number
