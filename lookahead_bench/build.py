@@ -17,6 +17,7 @@ from lookahead_bench import hardware
 from lookahead_bench.configuration import Config, targets
 from lookahead_bench.configuration.identity import ABOUT
 from lookahead_bench.configuration.targets import names_taken, nearest, parameters_of, takes_anything
+from lookahead_bench.configuration.wrappers import Chain
 from lookahead_bench.errors import ConfigError
 from lookahead_bench.optim import Projected, Wrapper
 from lookahead_bench.tasks.base import Task
@@ -77,7 +78,7 @@ def resolve(config: Config) -> Parts:
     )  # fmt: skip
     schedule = schedule_of(config["schedule"])
     node, players = config["optimizer"], config["dataset"]["players"]
-    projected = any("constraint" in targets.arguments("", w["_target_"], targets.WRAPPER) for w in node["wrappers"])
+    projected = any("constraint" in one.arguments for one in Chain.of(node["wrappers"]).wrappers)
     log.disabled = True  # the notices come when the optimizer is built in earnest
     try:
         build_optimizer(

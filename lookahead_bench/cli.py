@@ -123,8 +123,8 @@ def experiment(argv: list[str]) -> int:
 def inspect(args: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
     """Hydra's own ways to look at a configuration."""
     from lookahead_bench.configuration.compose import PRIMARY, hydra_main
-    from lookahead_bench.errors import ConfigError
     from lookahead_bench.configuration.messages import COMPOSING, translate
+    from lookahead_bench.errors import ConfigError
 
     hydra = hydra_main()
     try:

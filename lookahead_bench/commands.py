@@ -51,10 +51,12 @@ def data_directory() -> str:
 
 
 def list_command(argv: list[str]) -> int:
-    from lookahead_bench.configuration.listing import overview, page
+    from lookahead_bench.configuration.listing import show
 
-    names, _ = keys_and_names("list", "Show what there is, or some of it in full.", argv, {}, "[NAME ...]")
-    print("\n\n".join(map(page, names)) if names else overview())
+    names, values = keys_and_names(
+        "list", "Show what there is, or some of it in full.", argv, {"hydra.searchpath": ""}, "[NAME ...]"
+    )
+    print(show(names, values["hydra.searchpath"]))
     return 0
 
 

@@ -69,7 +69,9 @@ def _holds(text: str) -> Holds:
         "a text": lambda v: isinstance(v, str) and v != "",
         "a name": lambda v: isinstance(v, str) and NAME.fullmatch(v) is not None,
         "a name with slashes": lambda v: isinstance(v, str) and all(map(NAME.fullmatch, v.split("/"))),
-        "auto, cpu, cuda or cuda:N": lambda v: isinstance(v, str) and re.fullmatch(r"auto|cpu|cuda(:\d+)?", v) is not None,
+        "auto, cpu, cuda or cuda:N": lambda v: (
+            isinstance(v, str) and re.fullmatch(r"auto|cpu|cuda(:\d+)?", v) is not None
+        ),
         "a count and its unit, such as 2epochs, 100steps or 500oracle_calls": lambda v: (
             isinstance(v, str) and CADENCE.fullmatch(v) is not None
         ),

@@ -1,8 +1,8 @@
-"""A study: the runs that a table or a figure is made from, what each is doing, and doing what is missing. No torch here.
+"""A study: the runs that a table or a figure is made from, what each is doing, and doing what is missing. No torch.
 
-    study = Study.of(overrides)                  # a sweep of the command line
-    study = Study.named("theory/games", [])      # an experiment of conf/experiment, or all those of a folder
-    study.run()                                  # what is missing, through Hydra's launcher
+study = Study.of(overrides)                  # a sweep of the command line
+study = Study.named("theory/games", [])      # an experiment of conf/experiment, or all those of a folder
+study.run()                                  # what is missing, through Hydra's launcher
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ from typing import Any
 
 from lookahead_bench import configuration
 from lookahead_bench.configuration import Config
-from lookahead_bench.configuration.compose import PRIMARY, hydra_main, jobs, options
+from lookahead_bench.configuration.compose import PRIMARY, hydra_main, jobs
+from lookahead_bench.configuration.files import options
 from lookahead_bench.configuration.messages import COMPOSING, translate
 from lookahead_bench.errors import ConfigError, DataError, Held, InterruptedBySignal, RunError
 from lookahead_bench.notices import listen
@@ -73,7 +74,7 @@ class Study:
             within_reach(name, data_dir, PATIENCE)
 
     def check(self) -> None:
-        """Refuse a study with an optimizer or a task that cannot be built, before its first run. Errors: ConfigError."""
+        """Refuse a study with something that cannot be built, before its first run. Errors: ConfigError."""
         configs = (self.jobs[job] for job in self.missing())
         different = {str([one[k] for k in ("optimizer", "schedule", "gpu")] + [one.about]): one for one in configs}
         if different:
@@ -115,9 +116,7 @@ class Study:
             callbacks = Callbacks(master)
             callbacks.on_multirun_start(config=master, config_name=PRIMARY)
             context = HydraContext(config_loader=hydra.config_loader, callbacks=callbacks)
-            launcher = Plugins.instance().instantiate_launcher(
-                hydra_context=context, task_function=doer, config=master
-            )
+            launcher = Plugins.instance().instantiate_launcher(hydra_context=context, task_function=doer, config=master)
             for returned in launcher.launch([list(job) for job in todo], initial_job_idx=0):
                 _ = returned.return_value  # raises what made the job fail
             callbacks.on_multirun_end(config=master, config_name=PRIMARY)

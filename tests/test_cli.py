@@ -13,7 +13,7 @@ from tiny_runs import DIGITS
 
 from lookahead_bench import __version__
 from lookahead_bench.cli import command
-from lookahead_bench.configuration.compose import GROUPS, options
+from lookahead_bench.configuration.files import GROUPS, options
 
 COMMAND = [sys.executable, "-m", "lookahead_bench"]
 

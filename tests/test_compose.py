@@ -6,25 +6,26 @@ from pathlib import Path
 
 import pytest
 
-from lookahead_bench.configuration.compose import jobs
 from lookahead_bench.configuration import every_job, load
+from lookahead_bench.configuration.compose import jobs
 
 TASK = """
 name: mine
-description: quadratic of my own
+about:
+  description: quadratic of my own
+  metric: expected_loss
+  direction: min
+  ranges: {dim: an integer >= 1}
+  optimizer: {lr: 0.25, momentum: 0.0, weight_decay: 0.0}
+  scales:
+    smoke: {schedule: constant, precision: float64, max_steps: 5, dim: 3}
+    cpu: {schedule: linear, precision: float64, max_steps: 10}
+    paper: {schedule: linear, precision: float64, max_steps: 10}
 _target_: lookahead_bench.tasks.quadratic.NoisyQuadratic
-check: lookahead_bench.tasks.checks.noisy_quadratic
 players: [model]
-metric: expected_loss
-direction: min
 dim: 5
 start: 1.0
 spread: 0.0
-optimizer: {lr: 0.25, momentum: 0.0, weight_decay: 0.0}
-scales:
-  smoke: {schedule: constant, precision: float64, max_steps: 5, dim: 3}
-  cpu: {schedule: linear, precision: float64, max_steps: 10}
-  paper: {schedule: linear, precision: float64, max_steps: 10}
 """
 STUDY = """
 # @package _global_

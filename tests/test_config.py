@@ -10,7 +10,8 @@ import pytest
 from omegaconf import DictConfig, OmegaConf
 
 from lookahead_bench.configuration import identity, load
-from lookahead_bench.configuration.compose import CONF, jobs, options
+from lookahead_bench.configuration.compose import jobs
+from lookahead_bench.configuration.files import CONF, options
 from lookahead_bench.configuration.identity import EXECUTION
 from lookahead_bench.configuration.rules import BASE, BUDGETS
 
@@ -82,7 +83,8 @@ def test_every_experiment_plans_sound_runs(experiment: str) -> None:
 
 NOT_PART = [
     "force=true", "replicas=5", "results_dir=elsewhere", "data_dir=elsewhere", "tracker.project=other", "tracker=wandb",
-    "study=mine", "gpu=cpu", "gpu.threads=3", "gpu.compile=true", "gpu.channels_last=true", "gpu.fused=false", "gpu.device=cuda:3",
+    "study=mine",
+    "gpu=cpu", "gpu.threads=3", "gpu.compile=true", "gpu.channels_last=true", "gpu.fused=false", "gpu.device=cuda:3",
 ]  # fmt: skip
 PART = [
     "seed=2", "epochs=3", "max_steps=3", "max_oracle_calls=3", "precision=float64", "resample=call", "clip_norm=1",

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from lookahead_bench import configuration
-from lookahead_bench.configuration.compose import jobs, options
+from lookahead_bench.configuration.compose import jobs
+from lookahead_bench.configuration.files import options
 
 
 @pytest.mark.parametrize("name", options("experiment"))

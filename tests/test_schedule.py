@@ -7,9 +7,9 @@ import math
 import pytest
 from omegaconf import OmegaConf
 
-from lookahead_bench.configuration.compose import CONF, options
-from lookahead_bench.schedule import Constant, Cosine, Linear, Step
+from lookahead_bench.configuration.files import CONF, options
 from lookahead_bench.configuration.targets import import_target
+from lookahead_bench.schedule import Constant, Cosine, Linear, Step
 
 
 def test_values_by_hand() -> None:

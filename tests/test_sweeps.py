@@ -9,7 +9,7 @@ from tiny_runs import DIGITS, timeless
 
 from lookahead_bench import load_results, run
 from lookahead_bench.cli import command
-from lookahead_bench.configuration.compose import options
+from lookahead_bench.configuration.files import options
 from lookahead_bench.runs.files import read_json
 
 
@@ -30,7 +30,9 @@ def test_every_combination_is_a_run_and_tells_a_line(tmp_path: Path, capsys: pyt
     single = run(["optimizer=lookahead", "seed=2", *DIGITS, f"results_dir={tmp_path}/single"])
     assert read_json(tmp_path / "sweep" / "runs" / single.run_id / "run.json")["final"] == single.final  # type: ignore[index]
     assert command([*sweep, "seed=1,2,3"]) == 0
-    assert [line.endswith("(skipped)") for line in capsys.readouterr().out.splitlines()[:6]] == [True, True, False] * 2
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.endswith("(skipped)") for line in lines[:6]] == [True] * 4 + [False] * 2  # the missing come last
+    assert lines[6] == "6 runs: 6 done"
 
 
 def test_swept_datasets_have_their_own_models_schedules_and_budgets(

@@ -12,6 +12,7 @@ import torch
 from torch.nn import functional as F
 
 from lookahead_bench import configuration
+from lookahead_bench.build import resolve
 from lookahead_bench.bench.measure import interleaved, show
 from lookahead_bench.runs.session import Session
 from lookahead_bench.runs.store import RunDirectory
@@ -37,10 +38,7 @@ def main(values: Mapping[str, str]) -> None:
             ["optimizer=lookahead", "dataset=cifar10", "tracker=none", f"data_dir={scratch}", f"results_dir={scratch}",
              "gpu.compile=false"]
         )  # fmt: skip
-        run = RunDirectory(config)
-        run.path.mkdir(parents=True)
-        session = Session(config, [(run, None)])
-        trainer = session.build()
+        trainer = Session(resolve(config), [(RunDirectory(config), None)]).build()
     images, labels = trainer.task.batch(0)
     network = trainer.task.network  # type: ignore[attr-defined]
     parameters = list(network.parameters())

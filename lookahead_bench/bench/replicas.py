@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from lookahead_bench import configuration
+from lookahead_bench.build import resolve
 from lookahead_bench.bench.measure import interleaved
 from lookahead_bench.report.console import console, table
 from lookahead_bench.runs.run import run
@@ -89,7 +90,7 @@ def game(dataset: str, f: Callable[[Tensor, Tensor], Tensor]) -> tuple[str, ...]
             [f"dataset={dataset}", "optimizer=sgd", f"optimizer.lr={lr}", f"replicas={replicas}", "tracker=none",
              "gpu=cpu", "max_steps=1000000", f"results_dir={scratch}"]
         )  # fmt: skip
-        trainer = Session(settings, [(RunDirectory(one), None) for one in settings.seeds()]).build()
+        trainer = Session(resolve(settings), [(RunDirectory(one), None) for one in settings.seeds()]).build()
     x, y = (torch.tensor([v], dtype=torch.float64, requires_grad=True) for v in settings["dataset"]["start"])
 
     def together() -> None:

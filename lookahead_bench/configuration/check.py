@@ -11,7 +11,8 @@ from omegaconf import OmegaConf
 
 from lookahead_bench import composition, ranges
 from lookahead_bench.configuration import rules, source, targets
-from lookahead_bench.configuration.compose import GROUPS, leaves
+from lookahead_bench.configuration.compose import leaves
+from lookahead_bench.configuration.files import GROUPS
 from lookahead_bench.configuration.identity import ABOUT
 from lookahead_bench.configuration.messages import show, unknown_key
 from lookahead_bench.configuration.targets import check_target, nearest
@@ -29,6 +30,11 @@ def check(nodes: Node, defaults: Node, user: frozenset[str]) -> Chain:
     Errors: ConfigError.
     """
     dataset, model = nodes["dataset"], nodes["model"]
+    check_facts(dataset)
+    if not nodes.get("schedule"):
+        raise ConfigError(
+            f"schedule=null: dataset={dataset['name']} names none for scale={nodes['scale']}; choose schedule=constant"
+        )
     if model and not knows(dataset, "model"):
         raise ConfigError(f"model={model.get('name')}: dataset={dataset['name']} takes no model; leave it out")
     for key in nodes:
@@ -116,12 +122,19 @@ def kind(value: Any) -> str:
     return {list: "a list", str: "a text", type(None): "null"}.get(type(value), "a mapping")
 
 
-def check_dataset(node: Node) -> None:
+def check_facts(node: Node) -> None:
+    """What the YAML of a task must say of it."""
     facts = about(node)
     if not isinstance(facts.get("metric"), str) or facts.get("direction") not in ("max", "min"):
         raise ConfigError(
-            f"dataset={node['name']}: its YAML must say about: {{metric: NAME, direction: max or min}}, the headline score"
+            f"dataset={node.get('name')}: its YAML must say about: {{metric: NAME, direction: max or min}}"
         )
+    if not isinstance(node.get("players"), list) or not node["players"]:
+        raise ConfigError(f"dataset={node.get('name')}: its YAML must say players: [NAME, ...], such as [model]")
+
+
+def check_dataset(node: Node) -> None:
+    facts = about(node)
     size = facts.get("train_size")
     if size is not None and node["batch_size"] + node["val_size"] > size:
         raise ConfigError(

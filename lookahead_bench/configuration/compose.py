@@ -16,7 +16,6 @@ from __future__ import annotations
 import copy
 import json
 import math
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -33,20 +32,13 @@ from hydra.core.utils import setup_globals
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict
 
+from lookahead_bench.configuration.files import CONF, GROUPS, make_importable, options
 from lookahead_bench.configuration.targets import HYDRA, check_target
 from lookahead_bench.errors import ConfigError
 
-PACKAGE = Path(__file__).resolve().parent.parent
-CONF = PACKAGE / "conf" if (PACKAGE / "conf").is_dir() else PACKAGE.parent / "conf"
-GROUPS = ("optimizer", "dataset", "model", "schedule", "scale", "gpu", "tracker", "experiment")
 UNCHOSEN = ("model", "schedule", "experiment")  # `model=null` leaves the choice to the dataset and the scale
 PRIMARY = "config"
 MOST_JOBS = 10_000  # of one sweep
-
-
-def options(group: str) -> list[str]:
-    """The names that `group=` takes, e.g. options("optimizer") -> ["adam", ...]."""
-    return sorted(p.relative_to(CONF / group).with_suffix("").as_posix() for p in (CONF / group).rglob("*.yaml"))
 
 
 def is_group_choice(override: Override) -> bool:
@@ -116,7 +108,9 @@ class Loader(ConfigLoaderImpl):
         if tuple(groups) not in self._chosen:
             self._chosen[tuple(groups)] = super().load_configuration(config_name, groups, run_mode, *args, **kwargs)
         choices = copy.deepcopy(self._chosen[tuple(groups)])
-        make_importable(choices)
+        for place in choices.hydra.runtime.config_sources:
+            if place.provider == "hydra.searchpath in command-line" and place.schema == "file":
+                make_importable(place.path)
         picks, values = scale_entries(choices)
         with open_dict(choices):
             for group, name in picks.items():
@@ -134,13 +128,6 @@ class Loader(ConfigLoaderImpl):
         with open_dict(config.hydra):  # a sweep's jobs start from these, with a dataset and a scale of their own
             config.hydra.overrides.task = [o.input_line for o in parsed if not o.is_hydra_override()]
         return config
-
-
-def make_importable(choices: DictConfig) -> None:
-    """A directory of YAML files that the user adds may hold the modules that they name."""
-    for place in choices.hydra.runtime.config_sources:
-        if place.schema == "file" and place.provider == "hydra.searchpath in command-line" and place.path not in sys.path:
-            sys.path.append(place.path)  # last, so that it hides nothing
 
 
 def check_hydra(choices: DictConfig) -> None:

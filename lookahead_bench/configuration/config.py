@@ -70,6 +70,7 @@ def load(overrides: Sequence[str]) -> Config:
         raise translate(error, overrides, composing.defaults) from None
     keys = {o.key_or_group for o in OverridesParser.create().parse_overrides(list(overrides))}
     user = frozenset(key.split(".")[1] for key in keys if key.startswith("optimizer."))
+    nodes["study"] = nodes["study"] or OmegaConf.select(composed, "hydra.runtime.choices.experiment")
     chain = check(nodes, defaults, user)
     return Config(normalised(nodes, chain.layered), user)
 

@@ -13,7 +13,15 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-EXECUTION = ("gpu", "tracker", "replicas", "data_dir", "results_dir", "study", "force")  # where and how; changes no number
+EXECUTION = (
+    "gpu",
+    "tracker",
+    "replicas",
+    "data_dir",
+    "results_dir",
+    "study",
+    "force",
+)  # where and how; changes no number
 ABOUT = "about"  # the facts of a node that are no arguments: description, source, ranges, ...
 
 # A run without the key is the run with this value. Not here: momentum, weight_decay and others that a base optimizer

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from lookahead_bench.configuration import rules
-from lookahead_bench.configuration.compose import CONF, GROUPS
+from lookahead_bench.configuration.files import CONF, GROUPS, files, make_importable
 from lookahead_bench.configuration.identity import ABOUT
 from lookahead_bench.configuration.targets import nearest
 from lookahead_bench.configuration.wrappers import Chain
@@ -19,9 +19,13 @@ from lookahead_bench.errors import ConfigError
 STRUCTURE = ("name", ABOUT, "_target_", "base", "wrappers", "hydra", "defaults")
 
 
-def files(group: str) -> Iterator[tuple[str, Path]]:
-    for path in sorted((CONF / group).rglob("*.yaml")):
-        yield path.relative_to(CONF / group).with_suffix("").as_posix(), path
+def show(names: Sequence[str], searchpath: str = "") -> str:
+    """An overview, or the named ones in full. searchpath: folders beside conf/, as `[file:///a,file:///b]`."""
+    added = [Path(place.strip().removeprefix("file://")) for place in searchpath.strip("[]").split(",") if place]
+    for place in added:
+        make_importable(place)
+    places = [CONF, *added]
+    return "\n\n".join(page(name, places) for name in names) if names else overview(places)
 
 
 def read(path: Path) -> dict[str, Any]:
@@ -35,19 +39,19 @@ def description(path: Path) -> str:
     return said or next((line for line in comments if not line.startswith("@package")), "")
 
 
-def overview() -> str:
+def overview(places: Sequence[Path]) -> str:
     """Every group with its names and one line on each."""
     parts = []
     for group in GROUPS:
-        entries = list(files(group))
+        entries = list(files(group, places))
         width = max((len(name) for name, _ in entries), default=0)
         parts.append("\n".join([f"{group}=", *(f"  {name:<{width}}  {description(path)}" for name, path in entries)]))
     return "\n\n".join([*parts, "lookahead-bench list NAME shows one in full"])
 
 
-def page(name: str) -> str:
+def page(name: str, places: Sequence[Path]) -> str:
     """Everything of this name, in full: equation, source, keys, ranges and defaults."""
-    everything = [(group, one, path) for group in GROUPS for one, path in files(group)]
+    everything = [(group, one, path) for group in GROUPS for one, path in files(group, places)]
     found = [(group, path) for group, one, path in everything if one == name]
     if not found:
         hint = nearest(name, [one for _, one, _ in everything]) or " (lookahead-bench list shows the names)"

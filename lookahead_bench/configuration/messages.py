@@ -14,7 +14,8 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import InterpolationResolutionError, OmegaConfBaseException
 
 from lookahead_bench.configuration import rules
-from lookahead_bench.configuration.compose import CONF, GROUPS, compose, options
+from lookahead_bench.configuration.compose import compose
+from lookahead_bench.configuration.files import CONF, GROUPS, options
 from lookahead_bench.configuration.identity import ABOUT
 from lookahead_bench.configuration.targets import nearest
 from lookahead_bench.errors import ConfigError
@@ -83,7 +84,9 @@ def unknown_key(key: str, value: str, defaults: DictConfig | None = None) -> Con
     keys = [str(k) for k in node if k not in ("name", "_target_", "wrappers", ABOUT)]
     parent, _, player = rest.partition(".")
     if rest in (node.get(ABOUT) or {}):
-        return ConfigError(f"{key}={value}: belongs to the {first}, where it is {show(node[ABOUT][rest])}; leave it out")
+        return ConfigError(
+            f"{key}={value}: belongs to the {first}, where it is {show(node[ABOUT][rest])}; leave it out"
+        )
     if first == "optimizer" and player and parent in rules.BASE:
         return ConfigError(f"{key}={value}: one value a player is written optimizer.{parent}={{{player}:{value},...}}")
     if first == "optimizer" and rest in keys_of_optimizers():

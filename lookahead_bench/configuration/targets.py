@@ -28,9 +28,7 @@ class Kind:
 
 
 OPTIMIZER = Kind(source.OPTIMIZER, "is no subclass of torch.optim.Optimizer; name one, such as torch.optim.SGD")
-WRAPPER = Kind(
-    source.WRAPPER, "is no wrapper of lookahead_bench.optim; a plain optimizer belongs into optimizer.base"
-)
+WRAPPER = Kind(source.WRAPPER, "is no wrapper of lookahead_bench.optim; a plain optimizer belongs into optimizer.base")
 TASK = Kind(("lookahead_bench.tasks.base", "Task"), "is no lookahead_bench.tasks.base.Task")
 CHECK = Kind(("lookahead_bench.tasks.checks", "Check"), "is no lookahead_bench.tasks.checks.Check")
 MODEL = Kind(("torch.nn.modules.module", "Module"), "is no torch.nn.Module; name one of your own")

@@ -12,7 +12,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from lookahead_bench.configuration.compose import options
+from lookahead_bench.configuration.files import options
 from lookahead_bench.configuration.targets import nearest
 from lookahead_bench.errors import ConfigError, DataError, RunError
 from lookahead_bench.report.console import console

@@ -12,7 +12,9 @@ from lookahead_bench.runs.run import RunResult
 def tell(results: Sequence[RunResult], *, table: bool) -> None:
     """What came of one configuration: a table, or a line; of replicas a line of counts."""
     if len(results) > 1:
-        counts = f"{sum(r.status == 'done' for r in results)} done, {sum(r.status == 'diverged' for r in results)} diverged"
+        counts = (
+            f"{sum(r.status == 'done' for r in results)} done, {sum(r.status == 'diverged' for r in results)} diverged"
+        )
         skipped = sum(r.skipped for r in results)
         print(f"{len(results)} replicas: {counts}, {skipped} had been there; e.g. {line(results[0])}", flush=True)
     elif table:

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import logging
-import math
 import os
 import signal
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch

@@ -50,8 +50,9 @@ class QuadraticGame(Planar):
         yield from super().broken(node)
         bound = 1 / node["L"]
         if not -bound < node["rho"] < bound:
-            yield "rho", (
-                f"must lie strictly between -1/L and 1/L, here -{bound:g} and {bound:g} (dataset.L={node['L']:g})"
+            yield (
+                "rho",
+                (f"must lie strictly between -1/L and 1/L, here -{bound:g} and {bound:g} (dataset.L={node['L']:g})"),
             )
 
 

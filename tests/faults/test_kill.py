@@ -12,7 +12,7 @@ from omegaconf import OmegaConf
 from tiny_runs import DIGITS, assert_same_run, at, embedded, kill, rows, start, steps_saved, wait_for
 
 from lookahead_bench import configuration, run
-from lookahead_bench.configuration.compose import CONF, options
+from lookahead_bench.configuration.files import CONF, options
 from lookahead_bench.runs.results import status_of
 from lookahead_bench.runs.run import execute
 

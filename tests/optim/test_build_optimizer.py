@@ -14,10 +14,10 @@ from optim_problems import Net, node
 from torch.optim import SGD, Adam
 
 from lookahead_bench.build import build_optimizer
+from lookahead_bench.configuration.targets import optimizer_arguments, resolve_target
 from lookahead_bench.errors import ConfigError
 from lookahead_bench.optim import Alternating, Ball, Box, Lookahead, Projected
 from lookahead_bench.optim.wrapper import chain
-from lookahead_bench.configuration.targets import optimizer_arguments, resolve_target
 
 PLAYERS = Net().players
 

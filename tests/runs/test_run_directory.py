@@ -15,7 +15,7 @@ from PIL import Image
 from tiny_runs import DIGITS, assert_same_run, embedded, rows, timeless
 
 from lookahead_bench import configuration, run
-from lookahead_bench.configuration.compose import CONF, options
+from lookahead_bench.configuration.files import CONF, options
 from lookahead_bench.errors import ConfigError
 from lookahead_bench.runs import checkpoint
 from lookahead_bench.runs.run import RunResult, execute
@@ -112,7 +112,7 @@ def test_the_same_command_gives_the_same_bits(optimizer: str, tmp_path: Path) ->
     (stored,) = execute(settings)
     assert stored.skipped
     assert (stored.final, stored.best, stored.record) == (first.final, first.best, first.record)
-    (again,) = execute(config.Config({**settings.nodes, "force": True}))
+    (again,) = execute(configuration.Config({**settings.nodes, "force": True}))
     assert not again.skipped
     assert timeless(rows(again.path)) == timeless(before)
     assert (again.final, again.best) == (first.final, first.best)

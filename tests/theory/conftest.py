@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from lookahead_bench import configuration
+from lookahead_bench.build import resolve
 from lookahead_bench.runs.results import read_frame
 from lookahead_bench.runs.run import execute
 from lookahead_bench.runs.session import Session
@@ -36,6 +37,6 @@ def trainer(tmp_path: Path) -> Callable[..., Trainer]:
 
     def call(*overrides: str) -> Trainer:
         settings = configuration.load(["tracker=none", f"results_dir={tmp_path}", *overrides])
-        return Session(settings, [(RunDirectory(one), None) for one in settings.seeds()]).build()
+        return Session(resolve(settings), [(RunDirectory(one), None) for one in settings.seeds()]).build()
 
     return call

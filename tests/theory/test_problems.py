@@ -8,7 +8,7 @@ import pytest
 import torch
 import yaml
 
-from lookahead_bench.configuration.compose import CONF
+from lookahead_bench.configuration.files import CONF
 from lookahead_bench.tasks.closed_form import ClosedForm
 from lookahead_bench.trainer import Trainer
 

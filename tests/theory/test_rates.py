@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from lookahead_bench import configuration, theory
-from lookahead_bench.configuration.compose import CONF, options
+from lookahead_bench.configuration.files import CONF, options
 
 Rows = Callable[..., list[pd.DataFrame]]
 LR = 0.4
