@@ -3,7 +3,7 @@
     an integer >= 1                         a finite number >= 0 and < 1       (2^32 and 1e-3 are numbers as well)
     a list of integers >= 1                 a list of 2 finite numbers >= 0 and < 1
     an increasing list of finite numbers > 0 and < 1
-    one of none, pullback, reset            true or false                       a text     a name     a list
+    one of none, pullback, reset            true or false                     a text that is not empty         a list
     null or ..., auto or ...                any of these, or that word
 
 One sentence is the check, the error message and what `lookahead-bench list` prints.
@@ -66,9 +66,9 @@ def _holds(text: str) -> Holds:
     known: dict[str, Holds] = {
         "true or false": lambda v: isinstance(v, bool),
         "a list": lambda v: isinstance(v, list | tuple),
-        "a text": lambda v: isinstance(v, str) and v != "",
-        "a name": lambda v: isinstance(v, str) and NAME.fullmatch(v) is not None,
-        "a name with slashes": lambda v: isinstance(v, str) and all(map(NAME.fullmatch, v.split("/"))),
+        "a text that is not empty": lambda v: isinstance(v, str) and v != "",
+        "a name of letters, digits, _, - and .": lambda v: isinstance(v, str) and NAME.fullmatch(v) is not None,
+        "names of letters, digits, _, - and ., with slashes between": lambda v: isinstance(v, str) and all(map(NAME.fullmatch, v.split("/"))),
         "auto, cpu, cuda or cuda:N": lambda v: (
             isinstance(v, str) and re.fullmatch(r"auto|cpu|cuda(:\d+)?", v) is not None
         ),

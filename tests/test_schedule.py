@@ -7,8 +7,8 @@ import math
 import pytest
 from omegaconf import OmegaConf
 
+from lookahead_bench.build import schedule_of
 from lookahead_bench.configuration.files import CONF, options
-from lookahead_bench.configuration.targets import import_target
 from lookahead_bench.schedule import Constant, Cosine, Linear, Step
 
 
@@ -32,8 +32,7 @@ def test_values_by_hand() -> None:
 def test_every_schedule_is_a_finite_multiplier_up_to_and_beyond_the_end(name: str) -> None:
     node = OmegaConf.to_container(OmegaConf.load(CONF / "schedule" / f"{name}.yaml"))
     assert isinstance(node, dict)
-    arguments = {k: v for k, v in node.items() if k not in ("_target_", "name", "description")}
-    schedule = import_target("schedule._target_", node["_target_"])(**arguments)
+    schedule = schedule_of(node)
     values = [schedule(i / 100) for i in range(105)]
     assert all(math.isfinite(v) and 0 <= v <= 1 + 1e-12 for v in values)
     assert max(values) > 0

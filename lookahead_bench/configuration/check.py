@@ -20,6 +20,7 @@ from lookahead_bench.configuration.wrappers import Chain
 from lookahead_bench.errors import ConfigError
 
 Node = Mapping[str, Any]
+NAME = "a name of letters, digits, _, - and ."
 FIXED = ("name", "players")  # of a dataset's node; they belong to the task
 
 
@@ -57,9 +58,8 @@ def check(nodes: Node, defaults: Node, user: frozenset[str]) -> Chain:
     check_replicas(nodes, chain)
     for key in ("epochs", "evaluate_every"):
         if nodes[key] is not None and "epoch" in f"{key} {nodes[key]}" and not knows(dataset, "epochs"):
-            raise ConfigError(
-                f"{key}={nodes[key]}: dataset={dataset['name']} has no epochs; count in steps or oracle calls"
-            )
+            remedy = "set max_steps or max_oracle_calls" if key == "epochs" else "count in steps or oracle_calls"
+            raise ConfigError(f"{key}={nodes[key]}: dataset={dataset['name']} has no epochs; {remedy}")
     return chain
 
 
@@ -89,7 +89,7 @@ def check_group(group: str, node: Node, default: Node, own: Mapping[str, str]) -
     said = {**own, **(about(default).get("ranges") or {})}
     known = dict(leaves(default, group))
     if "name" in default:
-        require("a name", f"{group}.name", node["name"])
+        require(NAME, f"{group}.name", node["name"])
     for key, value in leaves(node, group):
         name = key.removeprefix(f"{group}.")
         if name.startswith(f"{ABOUT}.") or (group == "dataset" and name in FIXED):
@@ -160,7 +160,7 @@ def check_optimizer(node: Node, default: Node, players: Sequence[str], user: fro
     for key, value in node.items():
         if key not in default:
             raise unknown_key(f"optimizer.{key}", show(value), OmegaConf.create({"optimizer": default}))
-    require("a name", "optimizer.name", node.get("name"))
+    require(NAME, "optimizer.name", node.get("name"))
     if not isinstance(node.get("wrappers"), list):
         wrong = show(node.get("wrappers"))
         raise ConfigError(f"optimizer.wrappers={wrong}: must be a list, innermost first; [] for none")

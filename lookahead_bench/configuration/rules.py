@@ -15,9 +15,9 @@ RUN = {
     "resample": "one of step, call",
     "clip_norm": "null or a finite number > 0",
     "replicas": "an integer >= 1",
-    "data_dir": "a text",
-    "results_dir": "a text",
-    "study": "null or a name with slashes",
+    "data_dir": "a text that is not empty",
+    "results_dir": "a text that is not empty",
+    "study": "null or names of letters, digits, _, - and ., with slashes between",
     "force": "true or false",
 }
 
@@ -30,7 +30,7 @@ BASE = {
     "eps": "a finite number > 0",
 }
 
-TRACKER = {"project": "a text", "entity": "null or a text", "mode": "one of auto, online, offline"}
+TRACKER = {"project": "a text that is not empty", "entity": "null or a text that is not empty", "mode": "one of auto, online, offline"}
 GPU = {
     "device": "auto, cpu, cuda or cuda:N",
     "channels_last": "auto or true or false",

@@ -73,7 +73,8 @@ def check_target(key: str, path: object, kind: Kind) -> str:
 def check_name(key: str, path: object) -> None:
     """Refuse by its name alone what is no dotted path, in the standard library, or torch's but no optimizer."""
     if not isinstance(path, str) or "." not in path or not all(part.isidentifier() for part in path.split(".")):
-        raise ConfigError(f"{key}={path}: must be the dotted path of a class, such as torch.optim.SGD")
+        shown = "null" if path is None else path
+        raise ConfigError(f"{key}={shown}: must be the dotted path of a class, such as torch.optim.SGD")
     top = path.split(".")[0]
     if top in sys.stdlib_module_names:
         raise ConfigError(f"{key}={path}: may not be in the standard library; name a class such as torch.optim.SGD")

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from tiny_runs import DIGITS, assert_same_run, kill, rows, start, steps_saved, wait_for
 
-from lookahead_bench import config, load_results, run
+from lookahead_bench import configuration, load_results, run
 from lookahead_bench.cli import command
 from lookahead_bench.errors import Held
 from lookahead_bench.runs.lock import Lock
@@ -59,7 +59,7 @@ def test_who_does_not_wait_is_told_who_holds_the_run(tmp_path: Path, capsys: pyt
     process = start(overrides, tmp_path / "output")
     try:
         wait_for(lambda: steps_saved(tmp_path) == 4)
-        for settings in (config.load(overrides), config.load([*overrides, "force=true"])):
+        for settings in (configuration.load(overrides), config.load([*overrides, "force=true"])):
             with pytest.raises(Held, match=f"held by pid {process.pid} on {os.uname().nodename}"):
                 execute(settings, wait=False)
         assert set(load_results(tmp_path)["status"]) == {"running"}

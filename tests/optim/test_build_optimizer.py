@@ -1,4 +1,4 @@
-"""build_optimizer and resolve_target: what fills what, and one line for every refusal."""
+"""build_optimizer and the classes that it loads: what fills what, and one line for every refusal."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from optim_problems import Net, node
 from torch.optim import SGD, Adam
 
 from lookahead_bench.build import build_optimizer
-from lookahead_bench.configuration.targets import optimizer_arguments, resolve_target
+from lookahead_bench.configuration import targets
 from lookahead_bench.errors import ConfigError
 from lookahead_bench.optim import Alternating, Ball, Box, Lookahead, Projected
 from lookahead_bench.optim.wrapper import chain
@@ -248,13 +248,14 @@ def test_a_broken_order_of_composition_is_one_line() -> None:
 def test_names_are_judged_without_importing_anything() -> None:
     script = (
         "import sys\n"
-        "from lookahead_bench.configuration.targets import resolve_target\n"
+        "from lookahead_bench.configuration import targets\n"
         "from lookahead_bench.errors import ConfigError\n"
-        "for path in ('antigravity.fly', 'torch.hub.load'):\n"
-        "    try: resolve_target(path)\n"
-        "    except ConfigError: pass\n"
-        "    else: raise SystemExit(path)\n"
-        "assert not {'torch', 'antigravity'} & set(sys.modules)\n"
+        "for path in ('antigravity.fly', 'torch.hub.load', 'pandas.read_pickle', 'joblib.load'):\n"
+        "    for judge in (targets.check_target, targets.load):\n"
+        "        try: judge('key', path, targets.OPTIMIZER)\n"
+        "        except ConfigError: pass\n"
+        "        else: raise SystemExit(path)\n"
+        "assert not {'torch', 'antigravity', 'pandas', 'joblib'} & set(sys.modules)\n"
     )
     subprocess.run([sys.executable, "-c", script], check=True, env={"PYTHONPATH": ":".join(sys.path)})
 
@@ -268,13 +269,12 @@ def test_modules_that_fail_to_import(tmp_path: Any, monkeypatch: pytest.MonkeyPa
     ]:
         (tmp_path / f"{name}.py").write_text(code)
         with pytest.raises(ConfigError, match=message):
-            resolve_target(f"{name}.Adam")
+            targets.load("key", f"{name}.Adam", targets.OPTIMIZER)
 
 
 def test_optimizer_arguments() -> None:
-    takes = optimizer_arguments("optimizer.base._target_", "torch.optim.SGD")
+    takes = targets.arguments("key", "torch.optim.SGD", targets.OPTIMIZER)
     assert takes is not None
     assert {"lr", "momentum", "nesterov"} <= takes
-    assert "params" not in takes
-    assert resolve_target("lookahead_bench.optim.Lookahead") is Lookahead
-    assert torch.optim.Adam is resolve_target("torch.optim.adam.Adam")
+    assert targets.load("key", "lookahead_bench.optim.Lookahead", targets.WRAPPER) is Lookahead
+    assert torch.optim.Adam is targets.load("key", "torch.optim.adam.Adam", targets.OPTIMIZER)
