@@ -129,10 +129,16 @@ class Recorder:
     def checkpoint(self, state: dict[str, Any]) -> None:
         """Save each replica's part of the state, as a run done alone would have it."""
         self._release()
+        together = ",".join(str(run.config["seed"]) for run in self.runs)
         states = {}
         for r, run in enumerate(self.runs):
             written = run.flush(sync=len(self.runs) <= MANY)
-            head = {"run_id": run.config.run_id, "metrics_bytes": written, "summary": self.summary[r]}
+            head = {
+                "run_id": run.config.run_id,
+                "together": together,
+                "metrics_bytes": written,
+                "summary": self.summary[r],
+            }
             states[run.checkpoints] = part(state, r, len(self.runs)) | head
         checkpoint.save_generation(states, state["step"])
 

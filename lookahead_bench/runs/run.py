@@ -70,7 +70,8 @@ def execute(config: Config, wait: bool = True) -> list[RunResult]:
         if name in fetch.SOURCES:  # before torch takes seconds to load only to find them missing
             fetch.within_reach(name, config["data_dir"], fetch.PATIENCE)
 
-        from lookahead_bench.runs.session import Session, by_checkpoint, rehearse
+        from lookahead_bench.runs.resume import by_checkpoint
+        from lookahead_bench.runs.session import Session, rehearse
 
         rehearse(config)
         if name in fetch.SOURCES:

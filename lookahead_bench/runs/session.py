@@ -22,30 +22,18 @@ from lookahead_bench.errors import ConfigError, DataError, InterruptedBySignal
 from lookahead_bench.oracle import Diverged, Oracle
 from lookahead_bench.report.trajectory import draw_trajectory
 from lookahead_bench.rules import BUDGETS, DESCRIPTIVE
-from lookahead_bench.runs import checkpoint, tracker
+from lookahead_bench.runs import tracker
 from lookahead_bench.runs.files import write_all
 from lookahead_bench.runs.recorder import Recorder, join
+from lookahead_bench.runs.resume import Resumed
 from lookahead_bench.runs.signals import StopSignals
-from lookahead_bench.runs.store import FINISHED, RunDirectory
+from lookahead_bench.runs.store import FINISHED
 from lookahead_bench.targets import import_target, names_taken
 from lookahead_bench.tasks.base import Task
 from lookahead_bench.trainer import Budget, Interrupted, Trainer
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.float32, "float64": torch.float64}
 NOT_ARGUMENTS = ("_target_", "name", "description")  # of a schedule's node
-Resumed = tuple[RunDirectory, dict[str, Any] | None]  # a run and its checkpoint
-
-
-def by_checkpoint(runs: Sequence[RunDirectory]) -> list[list[Resumed]]:
-    """Runs that can go on together: those at the same step, each with its newest sound checkpoint."""
-    groups: dict[int, list[Resumed]] = {}
-    for one in runs:
-        sound = (s for s in checkpoint.newest_first(one.checkpoints) if s.get("run_id") == one.config.run_id)
-        state = next((s for s in sound if one.truncate(s["metrics_bytes"])), None)
-        if state is None:
-            one.truncate(0)
-        groups.setdefault(-1 if state is None else state["step"], []).append((one, state))
-    return list(groups.values())
 
 
 def rehearse(config: Config) -> None:
@@ -261,4 +249,4 @@ class Session:
 
 def own_part(state: dict[str, Any]) -> dict[str, Any]:
     """A checkpoint without what belongs to the run's files."""
-    return {k: v for k, v in state.items() if k not in ("run_id", "metrics_bytes", "summary")}
+    return {k: v for k, v in state.items() if k not in ("run_id", "metrics_bytes", "summary", "together")}

@@ -91,15 +91,15 @@ class RunDirectory:
             self._lines.clear()
             return file.tell()
 
-    def truncate(self, length: int) -> bool:
-        """Go back to the rows of a checkpoint; False if the file is shorter than that."""
+    def has_rows(self, length: int) -> bool:
+        """Whether metrics.jsonl is as long as a checkpoint says."""
+        return length <= (self.metrics_path.stat().st_size if self.metrics_path.exists() else 0)
+
+    def truncate(self, length: int) -> None:
+        """Go back to the rows of a checkpoint, or with 0 to none."""
         self._lines.clear()
-        size = self.metrics_path.stat().st_size if self.metrics_path.exists() else 0
-        if size < length:
-            return False
-        with self.metrics_path.open("ab") as file:
-            file.truncate(length)
-        return True
+        if self.metrics_path.exists():
+            os.truncate(self.metrics_path, length)
 
     def rows(self) -> list[dict[str, Any]]:
         return read_rows(self.metrics_path)
