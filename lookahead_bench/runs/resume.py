@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import functools
+import logging
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 from lookahead_bench.runs import checkpoint
-from lookahead_bench.runs.store import RunDirectory
+from lookahead_bench.runs.store import RunDirectory, damage
 
+log = logging.getLogger("lookahead_bench")
+
+HEAD = ("run_id", "together", "diverged", "summary", "metrics_bytes", "metrics_sha256")  # the recorder's own part
 State = dict[str, Any]
 Resumed = tuple[RunDirectory, State | None]  # a run and its checkpoint
 
@@ -35,9 +39,15 @@ def by_checkpoint(runs: Sequence[RunDirectory]) -> list[list[Resumed]]:
 
 def usable(one: RunDirectory) -> Iterator[State]:
     """This run's sound checkpoints whose rows are there, newest first."""
+    if why := damage(one.path, one.record() or {}):
+        log.warning("%s: %s; it goes on from its last sound checkpoint", one.path, why)
     for state in checkpoint.newest_first(one.checkpoints):
-        if state.get("run_id") == one.config.run_id and one.has_rows(state["metrics_bytes"]):
+        if state.get("run_id") != one.config.run_id or state["diverged"]:
+            continue
+        if one.has_rows(state):
             yield state
+        else:
+            log.warning("%s is not what it was at step %d; going back further", one.metrics_path, state["step"])
 
 
 def others(seed: int, at: dict[int, State | None]) -> list[int]:
@@ -56,3 +66,8 @@ def is_behind(other: State | None, seed: int, state: State | None) -> bool:
 @functools.cache
 def seeds(together: str) -> frozenset[int]:
     return frozenset(map(int, together.split(",")))
+
+
+def own_part(state: State) -> State:
+    """A checkpoint without what belongs to the run's files."""
+    return {k: v for k, v in state.items() if k not in HEAD}

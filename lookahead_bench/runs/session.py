@@ -25,7 +25,7 @@ from lookahead_bench.rules import BUDGETS, DESCRIPTIVE
 from lookahead_bench.runs import tracker
 from lookahead_bench.runs.files import write_all
 from lookahead_bench.runs.recorder import Recorder, join
-from lookahead_bench.runs.resume import Resumed
+from lookahead_bench.runs.resume import Resumed, own_part
 from lookahead_bench.runs.signals import StopSignals
 from lookahead_bench.runs.store import FINISHED
 from lookahead_bench.targets import import_target, names_taken
@@ -229,7 +229,7 @@ class Session:
             counts = self.counts(trainer, r) | {"samples_per_s": rate} if trainer else {}
             headline = {key: self.config["dataset"][key] for key in ("metric", "direction")}
             record = {"run_id": one.config.run_id, "status": status, **headline, **self.recorder.summary[r]}
-            record |= counts | shared
+            record |= counts | shared | (one.mark() if status in FINISHED else {})
             if len(self.runs) > 1:
                 record["replicas"] = len(self.runs)
             files.append(one.record_file(record))
@@ -245,8 +245,3 @@ class Session:
         position, seconds = trainer.position("", ""), trainer.clock.seconds["train"]
         samples = sum(trainer.stopped.get(r, position)["samples"] for r in range(len(self.runs)))
         return round(samples / seconds, 1) if seconds else None
-
-
-def own_part(state: dict[str, Any]) -> dict[str, Any]:
-    """A checkpoint without what belongs to the run's files."""
-    return {k: v for k, v in state.items() if k not in ("run_id", "metrics_bytes", "summary", "together")}
