@@ -68,7 +68,9 @@ def _holds(text: str) -> Holds:
         "a list": lambda v: isinstance(v, list | tuple),
         "a text that is not empty": lambda v: isinstance(v, str) and v != "",
         "a name of letters, digits, _, - and .": lambda v: isinstance(v, str) and NAME.fullmatch(v) is not None,
-        "names of letters, digits, _, - and ., with slashes between": lambda v: isinstance(v, str) and all(map(NAME.fullmatch, v.split("/"))),
+        "names of letters, digits, _, - and ., with slashes between": lambda v: (
+            isinstance(v, str) and all(map(NAME.fullmatch, v.split("/")))
+        ),
         "auto, cpu, cuda or cuda:N": lambda v: (
             isinstance(v, str) and re.fullmatch(r"auto|cpu|cuda(:\d+)?", v) is not None
         ),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import multiprocessing
 import os
+import signal
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -126,3 +127,21 @@ def assert_same_run(one: RunResult, other: RunResult) -> None:
         pairs = list(zip(tensors(mine[part]), tensors(theirs[part]), strict=True))
         assert all(torch.equal(a, b) for a, b in pairs), part
     assert list(tensors(mine["task"]))
+
+
+def die_before(operation: int) -> None:
+    """kill -9 of this process before its n-th sync, rename, removal or cut of a file from now on."""
+    left = operation
+
+    def counted(real: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*args: Any, **kwargs: Any) -> Any:
+            nonlocal left
+            left -= 1
+            if left == 0:
+                os.kill(os.getpid(), signal.SIGKILL)
+            return real(*args, **kwargs)
+
+        return call
+
+    for name in ("fsync", "replace", "unlink", "truncate"):
+        setattr(os, name, counted(getattr(os, name)))

@@ -12,8 +12,8 @@ import torch
 from torch.nn import functional as F
 
 from lookahead_bench import configuration
-from lookahead_bench.build import resolve
 from lookahead_bench.bench.measure import interleaved, show
+from lookahead_bench.build import resolve
 from lookahead_bench.runs.session import Session
 from lookahead_bench.runs.store import RunDirectory
 

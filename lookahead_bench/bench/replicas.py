@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from lookahead_bench import configuration
-from lookahead_bench.build import resolve
 from lookahead_bench.bench.measure import interleaved
+from lookahead_bench.build import resolve
 from lookahead_bench.report.console import console, table
 from lookahead_bench.runs.run import run
 from lookahead_bench.runs.session import Session

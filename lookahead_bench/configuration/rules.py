@@ -30,7 +30,11 @@ BASE = {
     "eps": "a finite number > 0",
 }
 
-TRACKER = {"project": "a text that is not empty", "entity": "null or a text that is not empty", "mode": "one of auto, online, offline"}
+TRACKER = {
+    "project": "a text that is not empty",
+    "entity": "null or a text that is not empty",
+    "mode": "one of auto, online, offline",
+}
 GPU = {
     "device": "auto, cpu, cuda or cuda:N",
     "channels_last": "auto or true or false",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -55,9 +55,18 @@ def save_generation(states: Mapping[Path, dict[str, Any]], step: int) -> None:
     """Save the state after `step` steps of each directory; drop what is older than its last two generations."""
     save({directory / f"step-{step:010d}.pt": state for directory, state in states.items()})
     for directory in states:
-        for old in generations(directory)[:-KEEP]:
-            old.unlink(missing_ok=True)
-            digest_file(old).unlink(missing_ok=True)
+        drop(generations(directory)[:-KEEP])
+
+
+def drop_newer(directory: Path, step: int) -> None:
+    """Forget the states after `step`, from which a run has gone back: the rows that they count on are gone."""
+    drop([path for path in generations(directory) if path.name > f"step-{step:010d}.pt"])
+
+
+def drop(paths: Iterable[Path]) -> None:
+    for path in paths:
+        path.unlink(missing_ok=True)
+        digest_file(path).unlink(missing_ok=True)
 
 
 def newest_first(directory: Path) -> Iterator[dict[str, Any]]:

@@ -86,6 +86,6 @@ def read_json(path: Path) -> dict[str, Any] | None:
     """The object in `path`, or None where there is none or it is damaged."""
     try:
         value = json.loads(path.read_bytes())
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return None
     return value if isinstance(value, dict) else None

@@ -49,6 +49,7 @@ class Recorder:
         self.on_row, self.on_diverged = on_row, on_diverged
         self.summary: list[dict[str, Any]] = [{"final": {}, "best": None} for _ in runs]
         self.weights = "fast"  # the kind that the best score is chosen among
+        self.ended: set[int] = set()  # the replicas that have diverged: nobody may go on from their later states
         self._improved: dict[int, None] = {}
         self._held = Held([], [])
 
@@ -128,16 +129,18 @@ class Recorder:
 
     def checkpoint(self, state: dict[str, Any]) -> None:
         """Save each replica's part of the state, as a run done alone would have it."""
-        self._release()
+        self.flush()
+        together = ",".join(str(run.config["seed"]) for run in self.runs)
         states = {}
         for r, run in enumerate(self.runs):
-            written = run.flush(sync=len(self.runs) <= MANY)
-            head = {"run_id": run.config.run_id, "metrics_bytes": written, "summary": self.summary[r]}
+            head = {"run_id": run.config.run_id, "together": together, "diverged": r in self.ended,
+                    "summary": self.summary[r], **run.mark()}  # fmt: skip
             states[run.checkpoints] = part(state, r, len(self.runs)) | head
         checkpoint.save_generation(states, state["step"])
 
     def diverged(self, replicas: list[int]) -> None:
         self.flush()
+        self.ended.update(replicas)
         self.on_diverged(replicas)
 
     def flush(self) -> None:

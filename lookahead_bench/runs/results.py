@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Container, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,9 @@ import yaml
 
 from lookahead_bench.runs.files import read_json
 from lookahead_bench.runs.lock import Lock
+from lookahead_bench.runs.store import damage, read_rows
 
+log = logging.getLogger("lookahead_bench")
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 NAMED = ("dataset", "optimizer", "model", "schedule")
 RECORD = ("status", "metric", "direction", "git_revision", "samples_per_s", "replicas")
@@ -28,7 +31,24 @@ def status_of(directory: Path) -> str:
 
 def run_directories(results_dir: Path | str) -> list[Path]:
     """The directories of all runs, by name."""
-    return sorted(p.parent for p in Path(results_dir, "runs").glob("*/config.yaml"))
+    files = (path for name in ("config.yaml", "run.json") for path in Path(results_dir, "runs").glob(f"*/{name}"))
+    return sorted({path.parent for path in files})
+
+
+def believed(directory: Path) -> bool:
+    """Whether what is stored there can be so; if not, one warning names it and says why."""
+    if why := damage(directory, read_json(directory / "run.json") or {}):
+        log.warning("%s is left out: %s", directory, why)
+    return not why
+
+
+def stored_config(directory: Path) -> dict[str, Any] | None:
+    """The scientific configuration in a run's config.yaml, or None where it is damaged."""
+    try:
+        config = yaml.load((directory / "config.yaml").read_bytes(), Loader=LOADER)["scientific"]
+    except (OSError, ValueError, RecursionError, yaml.YAMLError, KeyError, TypeError):
+        return None
+    return config if isinstance(config, dict) else None
 
 
 def flat(node: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
@@ -39,12 +59,8 @@ def flat(node: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]
             yield f"{prefix}{key}", tuple(value) if isinstance(value, list) else value
 
 
-def run_columns(directory: Path) -> dict[str, Any]:
+def run_columns(directory: Path, config: Mapping[str, Any]) -> dict[str, Any]:
     """What is the same in every row of a run: its identity, its status, its scientific configuration, flattened."""
-    try:
-        config = yaml.load((directory / "config.yaml").read_text(), Loader=LOADER)["scientific"]
-    except (OSError, UnicodeDecodeError, yaml.YAMLError, KeyError, TypeError):  # damaged; the run is still counted
-        config = {}
     record = read_json(directory / "run.json") or {}
     columns: dict[str, Any] = {"run_id": directory.name, **{key: record.get(key) for key in RECORD}}
     columns["status"] = status_of(directory)
@@ -59,14 +75,20 @@ def load_results(results_dir: Path | str = "results", only: Container[str] | Non
 
     Columns: run_id, status, dataset, optimizer, model, schedule (names), the scientific configuration (`seed`, `scale`,
     `optimizer.lr`, `dataset.rho`, ...), and those of the rows (step, oracle_calls, samples, epoch, seconds, split,
-    weights, loss, ...). A run without rows has one line, so that it is counted.
+    weights, loss, ...). A run without rows has one line, so that it is counted. A damaged one, or a copy of another, is
+    left out with a warning that names it.
     """
     frames: list[pd.DataFrame] = []
     of_runs: dict[str, None] = {}  # names of columns, in the order in which they appear
     for directory in run_directories(results_dir):
         if only is not None and directory.name not in only:
             continue
-        columns = run_columns(directory)
+        config = stored_config(directory)
+        if config is None:
+            log.warning("%s is left out: its config.yaml is missing or damaged", directory)
+        if config is None or not believed(directory):
+            continue
+        columns = run_columns(directory, config)
         metrics = directory / "metrics.jsonl"
         rows = read_frame(metrics) if metrics.exists() and metrics.stat().st_size else pd.DataFrame([{}])
         known = {k: v for k, v in columns.items() if k not in rows.columns or k in ("run_id", "status")}
@@ -81,7 +103,5 @@ def load_results(results_dir: Path | str = "results", only: Container[str] | Non
 
 def read_frame(path: Path) -> pd.DataFrame:
     """The rows of a metrics.jsonl, with the words for non-finite numbers as the numbers they stand for."""
-    from lookahead_bench.runs.store import read_rows
-
     rows = [{k: WORDS.get(v, v) if isinstance(v, str) else v for k, v in row.items()} for row in read_rows(path)]
     return pd.DataFrame(rows or [{}])

@@ -67,12 +67,11 @@ def execute(config: Config, wait: bool = True) -> list[RunResult]:
     todo = [one for one in runs if config["force"] or not one.finished()]
     if todo:
         data, data_dir = config.about.get("data"), config["data_dir"]
-        fetch.within_reach(
-            data, data_dir, fetch.PATIENCE
-        )  # before torch takes seconds to load only to find them missing
+        fetch.within_reach(data, data_dir, fetch.PATIENCE)  # before torch takes seconds to load
 
         from lookahead_bench.build import resolve
-        from lookahead_bench.runs.session import Session, by_checkpoint
+        from lookahead_bench.runs.resume import by_checkpoint
+        from lookahead_bench.runs.session import Session
 
         parts = resolve(config)
         if data:

@@ -18,26 +18,13 @@ from lookahead_bench.configuration.rules import BUDGETS
 from lookahead_bench.errors import ConfigError, DataError, InterruptedBySignal
 from lookahead_bench.oracle import Diverged, Oracle
 from lookahead_bench.report.trajectory import draw_trajectory
-from lookahead_bench.runs import checkpoint, tracker
+from lookahead_bench.runs import tracker
 from lookahead_bench.runs.files import write_all
 from lookahead_bench.runs.recorder import Recorder, join
+from lookahead_bench.runs.resume import Resumed, own_part
 from lookahead_bench.runs.signals import StopSignals
-from lookahead_bench.runs.store import FINISHED, RunDirectory
+from lookahead_bench.runs.store import FINISHED
 from lookahead_bench.trainer import Budget, Interrupted, Trainer
-
-Resumed = tuple[RunDirectory, dict[str, Any] | None]  # a run and its checkpoint
-
-
-def by_checkpoint(runs: Sequence[RunDirectory]) -> list[list[Resumed]]:
-    """Runs that can go on together: those at the same step, each with its newest sound checkpoint."""
-    groups: dict[int, list[Resumed]] = {}
-    for one in runs:
-        sound = (s for s in checkpoint.newest_first(one.checkpoints) if s.get("run_id") == one.config.run_id)
-        state = next((s for s in sound if one.truncate(s["metrics_bytes"])), None)
-        if state is None:
-            one.truncate(0)
-        groups.setdefault(-1 if state is None else state["step"], []).append((one, state))
-    return list(groups.values())
 
 
 class Session:
@@ -169,7 +156,7 @@ class Session:
             counts = self.counts(trainer, r) | {"samples_per_s": rate} if trainer else {}
             headline = {key: self.config.about[key] for key in ("metric", "direction")}
             record = {"run_id": one.config.run_id, "status": status, **headline, **self.recorder.summary[r]}
-            record |= counts | shared
+            record |= counts | shared | (one.mark() if status in FINISHED else {})
             if len(self.runs) > 1:
                 record["replicas"] = len(self.runs)
             files.append(one.record_file(record))
@@ -185,8 +172,3 @@ class Session:
         position, seconds = trainer.position("", ""), trainer.clock.seconds["train"]
         samples = sum(trainer.stopped.get(r, position)["samples"] for r in range(len(self.runs)))
         return round(samples / seconds, 1) if seconds else None
-
-
-def own_part(state: dict[str, Any]) -> dict[str, Any]:
-    """A checkpoint without what belongs to the run's files."""
-    return {k: v for k, v in state.items() if k not in ("run_id", "metrics_bytes", "summary")}

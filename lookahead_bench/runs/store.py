@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -29,14 +31,15 @@ class RunDirectory:
         self.checkpoints = self.path / "checkpoints"
         self.lock = Lock(self.path / "run.lock")
         self._lines: list[str] = []
+        self._length, self._digest = 0, hashlib.sha256()  # of the rows in the file, as this owner knows them
 
     def record(self) -> dict[str, Any] | None:
         """run.json as it stands, or None."""
         return read_json(self.path / "run.json")
 
     def finished(self) -> bool:
-        record = self.record()
-        return record is not None and record.get("status") in FINISHED
+        record = self.record() or {}
+        return record.get("status") in FINISHED and damage(self.path, record) is None
 
     def acquire(self) -> None:
         """Become the owner; raises RunError if another process is, or where nothing can be written."""
@@ -72,12 +75,12 @@ class RunDirectory:
         """Add a row, a JSON object in one line; it reaches the file with the next `flush`."""
         self._lines.append(row)
 
-    def flush(self, sync: bool = True) -> int:
-        """Write the rows so far, all or none; returns the file's length in bytes, which a checkpoint remembers.
+    def flush(self, sync: bool = True) -> None:
+        """Write the rows so far, all or none.
 
         sync: wait until they are on the disk; a caller with many runs syncs once for all of them.
         """
-        data = "".join(f"{line}\n" for line in self._lines).encode()
+        whole = data = "".join(f"{line}\n" for line in self._lines).encode()
         with self.metrics_path.open("ab", buffering=0) as file:
             start = file.tell()
             try:
@@ -88,32 +91,59 @@ class RunDirectory:
             except OSError:
                 file.truncate(start)
                 raise
-            self._lines.clear()
-            return file.tell()
-
-    def truncate(self, length: int) -> bool:
-        """Go back to the rows of a checkpoint; False if the file is shorter than that."""
         self._lines.clear()
-        size = self.metrics_path.stat().st_size if self.metrics_path.exists() else 0
-        if size < length:
-            return False
-        with self.metrics_path.open("ab") as file:
-            file.truncate(length)
-        return True
+        self._length += len(whole)
+        self._digest.update(whole)
+
+    def mark(self) -> dict[str, Any]:
+        """Length and digest of metrics.jsonl: what a checkpoint, or a finished run, counts on."""
+        return {"metrics_bytes": self._length, "metrics_sha256": self._digest.hexdigest()}
+
+    def has_rows(self, mark: Mapping[str, Any]) -> bool:
+        """Whether metrics.jsonl begins with the rows that a checkpoint counts on."""
+        return fits(content(self.metrics_path)[: mark["metrics_bytes"]], mark)
+
+    def truncate(self, length: int) -> None:
+        """Go back to the rows of a checkpoint, or with 0 to none."""
+        self._lines.clear()
+        if self.metrics_path.exists():
+            os.truncate(self.metrics_path, length)
+        self._length, self._digest = length, hashlib.sha256(content(self.metrics_path))
 
     def rows(self) -> list[dict[str, Any]]:
         return read_rows(self.metrics_path)
 
 
+def damage(directory: Path, record: Mapping[str, Any]) -> str | None:
+    """Why a stored run is not to be believed, given its run.json; None where nothing speaks against it.
+
+    Runs that ended before the digest of their rows was kept are taken as they are.
+    """
+    if (owner := record.get("run_id", directory.name)) != directory.name:
+        return f"it is a copy of {owner}"
+    finished = record.get("status") in FINISHED and "metrics_sha256" in record
+    if finished and not fits(content(directory / "metrics.jsonl"), record):
+        return "its metrics.jsonl is not the one that run.json tells of"
+    return None
+
+
+def fits(rows: bytes, mark: Mapping[str, Any]) -> bool:
+    """Whether these are the rows that a checkpoint or a finished run's run.json tells of."""
+    return bool(hashlib.sha256(rows).hexdigest() == mark["metrics_sha256"])
+
+
+def content(path: Path) -> bytes:
+    return path.read_bytes() if path.exists() else b""
+
+
 def read_rows(path: Path) -> list[dict[str, Any]]:
-    """The whole rows of a metrics.jsonl; a torn last line is left out."""
+    """The whole rows of a metrics.jsonl; what is torn is left out."""
     rows = []
-    if path.exists():
-        for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
-            try:
-                row = json.loads(line)
-            except ValueError:
-                continue
-            if isinstance(row, dict):
-                rows.append(row)
+    for line in content(path).decode(errors="replace").splitlines():
+        try:
+            row = json.loads(line)
+        except (ValueError, RecursionError):
+            continue
+        if isinstance(row, dict):
+            rows.append(row)
     return rows

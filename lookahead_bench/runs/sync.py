@@ -6,11 +6,9 @@ import logging
 import shutil
 from pathlib import Path
 
-import yaml
-
 from lookahead_bench.errors import RunError
 from lookahead_bench.runs.files import read_json, write_json
-from lookahead_bench.runs.results import LOADER, run_directories, status_of
+from lookahead_bench.runs.results import believed, run_directories, status_of, stored_config
 from lookahead_bench.runs.store import FINISHED, read_rows
 from lookahead_bench.runs.tracker import has_key, wandb_row
 
@@ -23,7 +21,7 @@ def sync(results_dir: str, project: str, entity: str | None) -> int:
 
     Errors: RunError without runs or without a configured key.
     """
-    directories = [d for d in run_directories(results_dir) if status_of(d) in FINISHED]
+    directories = [d for d in run_directories(results_dir) if status_of(d) in FINISHED and believed(d)]
     if not directories:
         raise RunError(f"results_dir={results_dir}: has no finished runs to sync")
     todo = [d for d in directories if read_json(d / MARK) != mark(d, project, entity)]
@@ -50,7 +48,9 @@ def replay(directory: Path, project: str, entity: str | None) -> None:
     """One run from its first row to its last. W&B takes a step only once, so what it has already it keeps."""
     import wandb
 
-    config = yaml.load((directory / "config.yaml").read_text(), Loader=LOADER)["scientific"]
+    config = stored_config(directory)
+    if config is None:
+        raise RunError("its config.yaml is missing or damaged")
     scratch = directory / "wandb"
     run = wandb.init(
         project=project, entity=entity, id=directory.name, name=directory.name, resume="allow", mode="online",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import pickle
@@ -134,7 +135,7 @@ def test_rows_that_a_checkpoint_counts_on_are_lost(results: Path, whole: RunResu
     assert_same_run(whole, run([*RUN, f"results_dir={results}"]))
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", '{"status": "runn', "\x00" * 50])
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"status": "runn', "\x00" * 50, "[" * 200_000])
 def test_a_damaged_run_json_of_an_unfinished_run(text: str, results: Path, whole: RunResult) -> None:
     (record,) = results.glob("runs/*/run.json")
     record.write_text(text)
@@ -143,13 +144,94 @@ def test_a_damaged_run_json_of_an_unfinished_run(text: str, results: Path, whole
     assert_same_run(whole, run([*RUN, f"results_dir={results}"]))
 
 
-def test_a_damaged_config_yaml_is_still_counted(results: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_damaged_config_yaml_is_left_out_with_a_warning(results: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (path,) = results.glob("runs/*/config.yaml")
-    path.write_text("scientific: [")
-    frame = load_results(results)
-    assert frame["status"].unique().tolist() == ["interrupted"]
+    for text in ("scientific: [", "[1]", "scientific: 3"):
+        path.write_text(text)
+        assert command(["report", f"results_dir={results}"]) == 1
+        warning, error = capsys.readouterr().err.splitlines()
+        assert f"{path.parent} is left out: its config.yaml is missing or damaged" in warning
+        assert "has no runs to report" in error
     assert command(["status", f"results_dir={results}"]) == 0
-    assert command(["report", f"results_dir={results}"]) == 0
+
+
+EARLY: dict[str, Callable[[list[str]], object]] = {
+    "a broken line": lambda lines: lines.__setitem__(1, lines[1][:20]),
+    "a row without weights": lambda lines: lines.__setitem__(0, '{"step": 0, "split": "val", "loss": 1.0}'),
+    "a number that is another": lambda lines: lines.__setitem__(0, lines[0].replace('"loss": 2', '"loss": 1')),
+    "a line too few": lambda lines: lines.pop(1),
+    "a line twice": lambda lines: lines.insert(1, lines[1]),
+}
+
+
+def rewrite(metrics: Path, damage: Callable[[list[str]], object]) -> None:
+    lines = metrics.read_text().splitlines()
+    damage(lines)
+    before, after = metrics.read_text(), "".join(f"{line}\n" for line in lines)
+    assert before != after
+    metrics.write_text(after)
+
+
+@pytest.mark.parametrize("damage", EARLY)
+def test_damaged_early_rows_do_not_survive_a_resume(damage: str, results: Path, whole: RunResult) -> None:
+    (metrics,) = results.glob("runs/*/metrics.jsonl")
+    rewrite(metrics, EARLY[damage])
+    assert_same_run(whole, run([*RUN, f"results_dir={results}"]))
+
+
+LATE: dict[str, Callable[[list[str]], object]] = {"the last row lost": lambda lines: lines.pop(), **EARLY}
+
+
+@pytest.mark.parametrize("damage", LATE)
+def test_a_finished_run_whose_rows_are_not_its_own_is_left_out_and_mended(
+    damage: str, whole: RunResult, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(whole.path.parent.parent, tmp_path, dirs_exist_ok=True)
+    path = tmp_path / "runs" / whole.run_id
+    rewrite(path / "metrics.jsonl", LATE[damage])
+    for name, code in (("report", 1), ("status", 0)):
+        assert command([name, f"results_dir={tmp_path}"]) == code
+        said = capsys.readouterr()
+        assert f"{path} is left out: its metrics.jsonl is not the one" in said.err.splitlines()[0]
+        assert "1 done" not in said.out
+    assert command([*RUN, f"results_dir={tmp_path}"]) == 0
+    assert f"{path}: its metrics.jsonl is not the one" in capsys.readouterr().err.splitlines()[0]
+    mended = run([*RUN, f"results_dir={tmp_path}"])
+    assert mended.skipped
+    assert_same_run(whole, mended)
+    assert len(load_results(tmp_path)) == len(rows(path))
+
+
+@pytest.mark.parametrize("unsound", ["a row lost", "run.json gone"])
+def test_a_damaged_diverged_run_is_not_gone_on_with_from_its_end(unsound: str, tmp_path: Path) -> None:
+    overrides = ["optimizer=sgd", "optimizer.lr=1e30", *DIGITS]
+    sound = run([*overrides, f"results_dir={tmp_path}/sound"])
+    assert sound.status == "diverged"
+    damaged = run([*overrides, f"results_dir={tmp_path}/damaged"])
+    if unsound == "a row lost":
+        rewrite(damaged.path / "metrics.jsonl", lambda lines: lines.pop())
+    else:
+        (damaged.path / "run.json").unlink()
+    assert_same_run(sound, run([*overrides, f"results_dir={tmp_path}/damaged"]))
+
+
+def test_a_copy_of_a_run_is_not_another_seed(
+    whole: RunResult, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    shutil.copytree(whole.path.parent.parent, tmp_path, dirs_exist_ok=True)
+    copy = Path(shutil.copytree(whole.path, tmp_path / "runs" / whole.run_id.replace("-s1-", "-s2-")))
+    assert set(load_results(tmp_path)["run_id"]) == {whole.run_id}
+    assert f"{copy} is left out: it is a copy of {whole.run_id}" in caplog.text
+
+
+def test_runs_of_before_the_digests_are_believed(whole: RunResult, tmp_path: Path) -> None:
+    shutil.copytree(whole.path.parent.parent, tmp_path, dirs_exist_ok=True)
+    path = tmp_path / "runs" / whole.run_id
+    record = {k: v for k, v in whole.record.items() if not k.startswith("metrics_")}
+    (path / "run.json").write_text(json.dumps(record))
+    rewrite(path / "metrics.jsonl", lambda lines: lines.pop())
+    assert len(load_results(tmp_path)) == len(rows(path))
+    assert run([*RUN, f"results_dir={tmp_path}"]).skipped
 
 
 def test_what_a_killed_write_leaves_is_swept_up(results: Path) -> None:

@@ -5,16 +5,20 @@ from __future__ import annotations
 import json
 import random
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
 from omegaconf import OmegaConf
-from tiny_runs import DIGITS, assert_same_run, at, embedded, kill, rows, start, steps_saved, wait_for
+from tiny_runs import DIGITS, assert_same_run, at, die_before, embedded, kill, rows, start, steps_saved, wait_for
 
 from lookahead_bench import configuration, run
 from lookahead_bench.configuration.files import CONF, options
+from lookahead_bench.runs.checkpoint import generations
 from lookahead_bench.runs.results import status_of
-from lookahead_bench.runs.run import execute
+from lookahead_bench.runs.resume import by_checkpoint
+from lookahead_bench.runs.run import RunResult, execute
+from lookahead_bench.runs.store import RunDirectory
 
 TOYS = [name for name in options("dataset") if "check" in OmegaConf.load(CONF / "dataset" / f"{name}.yaml")]
 
@@ -92,3 +96,35 @@ def test_a_run_that_was_killed_after_its_last_step_has_its_last_scores(tmp_path:
     (cut.path / "run.json").write_text(json.dumps(record))
     (resumed,) = execute(settings)
     assert resumed.final == whole.final
+
+
+PAIR = ["optimizer=sgd", *DIGITS, "replicas=2"]
+
+
+@pytest.fixture(scope="module")
+def pair(tmp_path_factory: pytest.TempPathFactory) -> list[RunResult]:
+    return execute(configuration.load([*PAIR, f"results_dir={tmp_path_factory.mktemp('pair')}"]))
+
+
+@pytest.mark.parametrize("operation", [*range(3, 30, 3), *range(181, 200, 2)])  # 18 are a checkpoint of the two
+def test_replicas_that_are_killed_before_a_file_operation_go_on_together(
+    operation: int, pair: list[RunResult], tmp_path: Path
+) -> None:
+    settings = configuration.load([*PAIR, f"results_dir={tmp_path}"])
+    process = start(settings, tmp_path / "output", prepare=partial(die_before, operation))
+    process.join(60)
+    assert process.exitcode == -9, (tmp_path / "output").read_text()
+    for one, other in zip(pair, execute(settings), strict=True):
+        assert_same_run(one, other)
+
+
+def test_a_replica_that_went_on_alone_keeps_its_steps(tmp_path: Path) -> None:
+    settings = configuration.load([*PAIR, f"results_dir={tmp_path}"])
+    alone = start(configuration.load([*PAIR, "replicas=1", "seed=2", f"results_dir={tmp_path}"]), tmp_path / "output")
+    wait_for(lambda: steps_saved(tmp_path) > 5)
+    kill(alone, tmp_path)
+    newest = generations(next(tmp_path.glob("runs/*-s2-*/checkpoints")))[-1]
+    ((one, fresh),), ((_, state),) = by_checkpoint([RunDirectory(one) for one in settings.seeds()])
+    assert (one.config["seed"], fresh) == (1, None)
+    assert state is not None
+    assert state["step"] >= int(newest.stem.removeprefix("step-")) - 1  # or it was killed in writing this one

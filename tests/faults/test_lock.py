@@ -59,7 +59,7 @@ def test_who_does_not_wait_is_told_who_holds_the_run(tmp_path: Path, capsys: pyt
     process = start(overrides, tmp_path / "output")
     try:
         wait_for(lambda: steps_saved(tmp_path) == 4)
-        for settings in (configuration.load(overrides), config.load([*overrides, "force=true"])):
+        for settings in (configuration.load(overrides), configuration.load([*overrides, "force=true"])):
             with pytest.raises(Held, match=f"held by pid {process.pid} on {os.uname().nodename}"):
                 execute(settings, wait=False)
         assert set(load_results(tmp_path)["status"]) == {"running"}

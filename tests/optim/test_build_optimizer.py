@@ -40,7 +40,7 @@ class TestFilling:
         ]
 
     def test_the_datasets_values_are_defaults(self) -> None:
-        dataset = {"optimizer": {"lr": 0.7, "momentum": 0.0, "adam_lr": 3e-4, "betas": [0, 0.9]}}
+        dataset = {"about": {"optimizer": {"lr": 0.7, "momentum": 0.0, "adam_lr": 3e-4, "betas": [0, 0.9]}}}
         _, base = make(node("lookahead", dataset))
         assert (base.defaults["lr"], base.defaults["momentum"]) == (0.7, 0.0)
         _, base = make(node("lookahead_adam", dataset))
