@@ -180,7 +180,8 @@ def test_a_wrong_configuration_is_one_line(overrides: str, tmp_path: Path, capsy
 @pytest.mark.parametrize(
     "arguments",
     [
-        ["status", "reslts_dir=x"], ["status", "x"], ["report", "--fast"], ["list", "multilyer"], ["list", "key=3"],
+        ["status", "reslts_dir=x"], ["status", "x", "y"],
+        ["report", "--fast"], ["list", "multilyer"], ["list", "key=3"],
         ["data"], ["data", "cifar11"], ["bench", "nothing"],
     ],
     ids=" ".join,

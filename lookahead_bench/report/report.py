@@ -17,21 +17,23 @@ from lookahead_bench.runs.results import load_results
 
 TASK = ["dataset", "scale", "model"]  # runs of different scales never share a table
 NOT_SCIENTIFIC = (
-    "run_id", "status", "git_revision", "samples_per_s", "replicas", "metric", "direction", "seed", "step",
+    "run_id", "status", "git_revision", "samples_per_s", "replicas", "studies", "metric", "direction", "seed", "step",
     "oracle_calls", "samples", "epoch", "seconds", "split", "weights",
 )  # fmt: skip
 
 
-def write(results_dir: str, only: Mapping[str, str]) -> None:
+def write(results_dir: str, only: Mapping[str, str], study: str | None = None) -> None:
     """Write the tables and figures under <results_dir>/report/ and print the tables.
 
-    only: {"dataset": ..., "scale": ...} restricts the runs. Errors: RunError where there is nothing to report.
+    only: {"dataset": ..., "scale": ...} restricts the runs; study: to those that were done for it.
+    Errors: RunError where there is nothing to report.
     """
-    frame = load_results(results_dir)
+    frame = load_results(results_dir, study=study)
     for key, value in only.items():
         frame = frame.loc[frame[key] == value] if key in frame else frame.iloc[:0]
     if frame.empty:
-        raise RunError(f"results_dir={results_dir}: has no runs{' of these' if only else ''} to report; run some first")
+        these = f" of study {study}" if study else " of these" if only else ""
+        raise RunError(f"results_dir={results_dir}: has no runs{these} to report; run some first")
     directory = Path(results_dir) / "report"
     directory.mkdir(parents=True, exist_ok=True)
     out = console()

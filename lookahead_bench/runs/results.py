@@ -8,16 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import yaml
 
 from lookahead_bench.runs.files import read_json
 from lookahead_bench.runs.lock import Lock
-from lookahead_bench.runs.store import damage, read_rows
+from lookahead_bench.runs.store import damage, in_study, read_rows, stored_config
 
 log = logging.getLogger("lookahead_bench")
-LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 NAMED = ("dataset", "optimizer", "model", "schedule")
-RECORD = ("status", "metric", "direction", "git_revision", "samples_per_s", "replicas")
+RECORD = ("status", "metric", "direction", "git_revision", "samples_per_s", "replicas", "studies")
 WORDS = {"nan": float("nan"), "inf": float("inf"), "-inf": float("-inf")}
 
 
@@ -42,13 +40,8 @@ def believed(directory: Path) -> bool:
     return not why
 
 
-def stored_config(directory: Path) -> dict[str, Any] | None:
-    """The scientific configuration in a run's config.yaml, or None where it is damaged."""
-    try:
-        config = yaml.load((directory / "config.yaml").read_bytes(), Loader=LOADER)["scientific"]
-    except (OSError, ValueError, RecursionError, yaml.YAMLError, KeyError, TypeError):
-        return None
-    return config if isinstance(config, dict) else None
+def plain(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
 
 
 def flat(node: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
@@ -56,13 +49,13 @@ def flat(node: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]
         if isinstance(value, Mapping):
             yield from flat(value, f"{prefix}{key}.")
         else:
-            yield f"{prefix}{key}", tuple(value) if isinstance(value, list) else value
+            yield f"{prefix}{key}", plain(value)
 
 
 def run_columns(directory: Path, config: Mapping[str, Any]) -> dict[str, Any]:
     """What is the same in every row of a run: its identity, its status, its scientific configuration, flattened."""
     record = read_json(directory / "run.json") or {}
-    columns: dict[str, Any] = {"run_id": directory.name, **{key: record.get(key) for key in RECORD}}
+    columns: dict[str, Any] = {"run_id": directory.name, **{key: plain(record.get(key)) for key in RECORD}}
     columns["status"] = status_of(directory)
     for group in NAMED:
         columns[group] = (config.get(group) or {}).get("name")
@@ -70,8 +63,10 @@ def run_columns(directory: Path, config: Mapping[str, Any]) -> dict[str, Any]:
     return columns | {key: value for key, value in flat(config) if key not in NAMED}
 
 
-def load_results(results_dir: Path | str = "results", only: Container[str] | None = None) -> pd.DataFrame:
-    """All runs below `results_dir`, or those named in `only`: one line for each row of each metrics.jsonl.
+def load_results(
+    results_dir: Path | str = "results", only: Container[str] | None = None, study: str | None = None
+) -> pd.DataFrame:
+    """All runs below `results_dir`, those named in `only`, or those of a study: one line for each row of metrics.jsonl.
 
     Columns: run_id, status, dataset, optimizer, model, schedule (names), the scientific configuration (`seed`, `scale`,
     `optimizer.lr`, `dataset.rho`, ...), and those of the rows (step, oracle_calls, samples, epoch, seconds, split,
@@ -82,6 +77,8 @@ def load_results(results_dir: Path | str = "results", only: Container[str] | Non
     of_runs: dict[str, None] = {}  # names of columns, in the order in which they appear
     for directory in run_directories(results_dir):
         if only is not None and directory.name not in only:
+            continue
+        if study is not None and not in_study(read_json(directory / "run.json") or {}, study):
             continue
         config = stored_config(directory)
         if config is None:

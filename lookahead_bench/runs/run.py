@@ -84,6 +84,9 @@ def execute(config: Config, wait: bool = True) -> list[RunResult]:
             if signals.received is not None:
                 raise InterruptedBySignal(group[0][0].config.run_id, signals.received)
             Session(parts, group).run(signals)
+    for one in runs:
+        if one not in todo:
+            one.enter_study()
     return [replace(result(one), skipped=one not in todo, signal=signals.received) for one in runs]
 
 

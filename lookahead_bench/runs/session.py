@@ -156,7 +156,7 @@ class Session:
             counts = self.counts(trainer, r) | {"samples_per_s": rate} if trainer else {}
             headline = {key: self.config.about[key] for key in ("metric", "direction")}
             record = {"run_id": one.config.run_id, "status": status, **headline, **self.recorder.summary[r]}
-            record |= counts | shared | (one.mark() if status in FINISHED else {})
+            record |= counts | {"studies": one.studies()} | shared | (one.mark() if status in FINISHED else {})
             if len(self.runs) > 1:
                 record["replicas"] = len(self.runs)
             files.append(one.record_file(record))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -13,10 +14,12 @@ from typing import Any
 import yaml
 
 from lookahead_bench.configuration import Config
+from lookahead_bench.configuration.identity import canonical
 from lookahead_bench.errors import RunError
-from lookahead_bench.runs.files import json_bytes, read_json
+from lookahead_bench.runs.files import json_bytes, read_json, write_all
 from lookahead_bench.runs.lock import Lock
 
+LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 FINISHED = ("done", "diverged")
 STATUSES = ("running", "interrupted", "failed", *FINISHED)
 
@@ -38,8 +41,34 @@ class RunDirectory:
         return read_json(self.path / "run.json")
 
     def finished(self) -> bool:
+        """Whether there is a result to be believed. Errors: RunError where it is another configuration's."""
         record = self.record() or {}
-        return record.get("status") in FINISHED and damage(self.path, record) is None
+        return record.get("status") in FINISHED and damage(self.path, record) is None and self._is_ours()
+
+    def _is_ours(self) -> bool:
+        """Two configurations may have one hash, and a file may be edited; a damaged one is written anew by a resume."""
+        stored, ours = stored_config(self.path), canonical(self.config.scientific)
+        if stored is None or (theirs := canonical(stored)) == ours:
+            return stored is not None
+        key = next(key for key in {**ours, **theirs} if ours.get(key) != theirs.get(key))
+        raise RunError(f"{self.path}: holds another run, whose {key} differs; move it away, or set another results_dir")
+
+    def studies(self) -> list[str]:
+        """What this run has been done for, now that our study asks for it too."""
+        name = self.config["study"]
+        return sorted({*((self.record() or {}).get("studies") or ()), *([name] if name else [])})
+
+    def enter_study(self) -> None:
+        """Write our study into the record of a run that is finished; not where another process has the run just now."""
+        record = self.record() or {}
+        if self.studies() == (record.get("studies") or []):
+            return
+        with contextlib.suppress(RunError):
+            self.acquire()
+            try:
+                write_all([self.record_file(record | {"studies": self.studies()})])
+            finally:
+                self.lock.release()
 
     def acquire(self) -> None:
         """Become the owner; raises RunError if another process is, or where nothing can be written."""
@@ -112,6 +141,20 @@ class RunDirectory:
 
     def rows(self) -> list[dict[str, Any]]:
         return read_rows(self.metrics_path)
+
+
+def stored_config(directory: Path) -> dict[str, Any] | None:
+    """The scientific configuration in a run's config.yaml, or None where it is damaged."""
+    try:
+        config = yaml.load((directory / "config.yaml").read_bytes(), Loader=LOADER)["scientific"]
+    except (OSError, ValueError, RecursionError, yaml.YAMLError, KeyError, TypeError):
+        return None
+    return config if isinstance(config, dict) else None
+
+
+def in_study(record: Mapping[str, Any], name: str) -> bool:
+    """Whether a run was done for the study `name`, or for a part of it."""
+    return any(one == name or one.startswith(f"{name}/") for one in record.get("studies") or ())
 
 
 def damage(directory: Path, record: Mapping[str, Any]) -> str | None:
