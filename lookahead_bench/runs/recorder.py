@@ -114,6 +114,11 @@ class Recorder:
             }
             self._improved[r] = None
 
+    def ended_finite(self, r: int) -> bool:
+        """Whether the loss and the headline score of replica r's last evaluation are numbers, on every split."""
+        last = [kinds[self.weights] for kinds in self.summary[r]["final"].values() if self.weights in kinds]
+        return all(math.isfinite(scores.get(name, 0.0)) for scores in last for name in ("loss", self.metric))
+
     def improved(self) -> list[int]:
         """The replicas whose best score has changed since this was asked last."""
         found = list(self._improved)

@@ -128,7 +128,9 @@ class Session:
         self.recorder.flush()
         if status in FINISHED and len(self.runs) == 1:
             draw_trajectory(self.runs[0].rows(), self.runs[0].path / "samples" / "trajectory.png")
-        self.statuses = ["diverged" if old == "diverged" else status for old in self.statuses]
+        for r, old in enumerate(self.statuses):
+            blown = status == "done" and not self.recorder.ended_finite(r)
+            self.statuses[r] = "diverged" if old == "diverged" or blown else status
         self.write_records(**facts)
 
     def diverged(self, replicas: list[int]) -> None:

@@ -172,7 +172,7 @@ def damage(directory: Path, record: Mapping[str, Any]) -> str | None:
 
 def fits(rows: bytes, mark: Mapping[str, Any]) -> bool:
     """Whether these are the rows that a checkpoint or a finished run's run.json tells of."""
-    return bool(hashlib.sha256(rows).hexdigest() == mark["metrics_sha256"])
+    return bool(hashlib.sha256(rows).hexdigest() == mark.get("metrics_sha256"))
 
 
 def content(path: Path) -> bytes:
