@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 from torch.optim.lr_scheduler import LambdaLR
 
-from lookahead_bench.optim import evaluation_kind, evaluation_weights, evaluation_weights_differ
+from lookahead_bench.optim import evaluation_kinds, evaluation_weights, evaluation_weights_differ
 from lookahead_bench.optim.foreach import clones, copy_
 from lookahead_bench.oracle import Diverged, Oracle
 from lookahead_bench.tasks.base import Scores, Task
@@ -97,7 +97,7 @@ class Trainer:
         self.stopped: dict[int, dict[str, Any]] = {}  # diverged replica -> where it was
         self.oracle.on_death = self.bury
         self._before: list[Tensor] = []  # the parameters before this step, where there are replicas
-        self.kinds = list(dict.fromkeys(["fast", evaluation_kind(optimizer)]))
+        self.kinds = evaluation_kinds(optimizer)
 
     # ------------------------------------------------------------------------------------------------------ position
 
@@ -242,15 +242,18 @@ class Trainer:
         final: every split; otherwise only the first, which is the one for choosing. replicas: whose rows to write.
         """
         replicas = self.living() if replicas is None else replicas
-        scored: list[tuple[str, Scores]] = []
+        fast: list[tuple[str, Scores]] = []
         with self.clock.time("eval"):
             for kind in self.kinds:
-                swap = kind != "fast" and evaluation_weights_differ(self.optimizer)
-                if kind == "fast" or swap:  # right after a sync the slow weights are the fast ones: same scores
-                    context = evaluation_weights(self.optimizer) if swap else contextlib.nullcontext()
+                scored = fast  # right after a sync the slow weights are the fast ones: same scores
+                swap = evaluation_weights_differ(self.optimizer, kind)
+                if kind == "fast" or swap:
+                    context = evaluation_weights(self.optimizer, kind)
                     statistics = self.task.restored_statistics(reestimate=swap)
                     with context, torch.no_grad(), self.oracle.autocasting(), statistics:
                         scored = self._scores(final)
+                if kind == "fast":
+                    fast = scored
                 for split, scores in scored:
                     self.log.row(self.position(split, kind), scores, replicas)
         better = self.log.improved()

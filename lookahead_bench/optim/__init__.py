@@ -5,7 +5,12 @@
 
 from lookahead_bench.optim.alternating import Alternating
 from lookahead_bench.optim.averaged import Averaged
-from lookahead_bench.optim.evaluation import evaluation_kind, evaluation_weights, evaluation_weights_differ
+from lookahead_bench.optim.evaluation import (
+    evaluation_kinds,
+    evaluation_weights,
+    evaluation_weights_differ,
+    training_mode,
+)
 from lookahead_bench.optim.lookahead import Lookahead
 from lookahead_bench.optim.past_extragradient import PastExtragradient
 from lookahead_bench.optim.projected import Ball, Box, Projected
@@ -22,7 +27,8 @@ __all__ = [
     "Projected",
     "ProximalPoint",
     "Wrapper",
-    "evaluation_kind",
+    "evaluation_kinds",
     "evaluation_weights",
     "evaluation_weights_differ",
+    "training_mode",
 ]
