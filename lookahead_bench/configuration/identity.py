@@ -74,6 +74,20 @@ def _plain(value: Any) -> Any:
     return f"lookahead_bench:{found[1]}" if found else value
 
 
+def run_id_of_32_bits(science: Mapping[str, Any]) -> str:
+    """The id that the first version gave: `lookahead-bench check` knows its stored runs by it."""
+
+    def numbers(value: Any) -> Any:
+        if isinstance(value, Mapping):
+            return {str(k): numbers(v) for k, v in value.items()}
+        if isinstance(value, list | tuple):
+            return [numbers(v) for v in value]
+        return int(value) if isinstance(value, float) and value.is_integer() else value
+
+    digest = hashlib.sha256(json.dumps(numbers(science), sort_keys=True).encode()).hexdigest()[:8]
+    return f"{science['dataset']['name']}-{science['optimizer']['name']}-s{science['seed']}-{digest}"
+
+
 def run_id(science: Mapping[str, Any]) -> str:
     """Readable, ending in the hash: cifar100-multilayer-s3-1f0c9a2b5d7e8f90."""
     text = json.dumps(canonical(science), sort_keys=True)

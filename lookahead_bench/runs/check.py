@@ -7,13 +7,12 @@ import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from lookahead_bench.config import Config
+from lookahead_bench.configuration import identity
 from lookahead_bench.errors import Held, RunError
 from lookahead_bench.runs import checkpoint
-from lookahead_bench.runs.files import read_json, write_json
+from lookahead_bench.runs.files import atomic, read_json, write_json
 from lookahead_bench.runs.lock import Lock
-from lookahead_bench.runs.results import stored_config
-from lookahead_bench.runs.store import FINISHED, content, damage, fits
+from lookahead_bench.runs.store import FINISHED, content, damage, fits, mark_of, stored_config
 
 
 def check(results_dir: str) -> int:
@@ -29,7 +28,10 @@ def check(results_dir: str) -> int:
         lock = Lock(directory / "run.lock")
         try:
             lock.acquire()
-            mended = [said for step in MENDS for said in step(directory)]
+            mended = [f"{directory}: {said}" for step in MENDS for said in step(directory)]
+            if (home := with_lasting_id(directory)) != directory:
+                mended.append(f"{directory}: had an id of 32 bits, is {home.name} now")
+                directory = home
         except Held as held:
             print(held)
             continue
@@ -37,9 +39,9 @@ def check(results_dir: str) -> int:
             raise RunError(f"results_dir={results_dir}: cannot be written: {error}") from None
         finally:
             lock.release()
-        damaged = list(faults(directory))
+        damaged = [f"{directory}: {said}" for said in faults(directory)]
         for said in (*mended, *damaged):
-            print(f"{directory}: {said}")
+            print(said)
         counts["damaged" if damaged else "mended" if mended else "sound"] += 1
     print(f"{sum(counts.values())} runs checked, " + ", ".join(f"{n} {kind}" for kind, n in counts.items()))
     return 1 if counts["damaged"] else 0
@@ -87,6 +89,29 @@ MENDS: tuple[Callable[[Path], Iterator[str]], ...] = (
 )  # fmt: skip
 
 
+def with_lasting_id(directory: Path) -> Path:
+    """Where a finished run belongs that was stored before ids were made to last; it is moved there, and says so.
+
+    Only if its configuration is the one that its old id was the hash of.
+    """
+    config, path = stored_config(directory), directory / "run.json"
+    record = read_json(path) or {}
+    if config is None or record.get("status") not in FINISHED or stored_id(config) in (None, directory.name):
+        return directory
+    if identity.run_id_of_32_bits(config) != directory.name or record.get("run_id") != directory.name:
+        return directory
+    home = directory.with_name(identity.run_id(config))
+    if home.exists():
+        return directory
+    text = (directory / "config.yaml").read_text().replace(directory.name, home.name, 1)
+    with atomic(directory / "config.yaml") as file:
+        file.write(text.encode())
+    marks = mark_of(content(directory / "metrics.jsonl"))
+    write_json(path, record | {"run_id": home.name, "formerly": directory.name} | marks)
+    directory.rename(home)
+    return home
+
+
 # -------------------------------------------------------------------------------------------------- what stays damaged
 
 
@@ -112,7 +137,7 @@ def faults(directory: Path) -> Iterator[str]:
 def stored_id(config: dict[str, object]) -> str | None:
     """The id of a stored scientific configuration; None for what is none."""
     try:
-        return Config(config).run_id
+        return identity.run_id(config)
     except (KeyError, TypeError, AttributeError):
         return None
 

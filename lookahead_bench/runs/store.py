@@ -170,6 +170,11 @@ def damage(directory: Path, record: Mapping[str, Any]) -> str | None:
     return None
 
 
+def mark_of(rows: bytes) -> dict[str, Any]:
+    """What `RunDirectory.mark` says of these rows."""
+    return {"metrics_bytes": len(rows), "metrics_sha256": hashlib.sha256(rows).hexdigest()}
+
+
 def fits(rows: bytes, mark: Mapping[str, Any]) -> bool:
     """Whether these are the rows that a checkpoint or a finished run's run.json tells of."""
     return bool(hashlib.sha256(rows).hexdigest() == mark.get("metrics_sha256"))

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from lookahead_bench.errors import RunError
 from lookahead_bench.runs.files import read_json, write_json
-from lookahead_bench.runs.results import believed, run_directories, status_of, stored_config
-from lookahead_bench.runs.store import FINISHED, read_rows
+from lookahead_bench.runs.results import believed, run_directories, status_of
+from lookahead_bench.runs.store import FINISHED, read_rows, stored_config
 from lookahead_bench.runs.tracker import has_key, wandb_row
 
 log = logging.getLogger("lookahead_bench")
