@@ -45,7 +45,7 @@ class Parts:
         """The task for these seeds, one a replica; reads its data. Errors: DataError."""
         offered = {
             **arguments_of(self.config["dataset"]),
-            "data": self.config.about.get("data"),
+            "data": self.config.data,
             "model": self.config["model"],
             "data_dir": self.config["data_dir"],
             "seeds": list(seeds),

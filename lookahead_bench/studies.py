@@ -70,7 +70,7 @@ class Study:
         """Errors: DataError where data of a missing run are neither here nor within reach."""
         from lookahead_bench.data.fetch import PATIENCE, within_reach
 
-        for name, data_dir in {(config.about.get("data"), config["data_dir"]) for config in self.missing_runs()}:
+        for name, data_dir in {(config.data, config["data_dir"]) for config in self.missing_runs()}:
             within_reach(name, data_dir, PATIENCE)
 
     def check(self) -> None:

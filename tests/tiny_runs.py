@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import yaml
 
 from lookahead_bench.cli import command
 from lookahead_bench.configuration import Config
@@ -26,9 +27,22 @@ DIGITS = ["model.hidden=[8]", "max_steps=30", "tracker=none"]  # 18 steps are an
 CONF = Path(__file__).resolve().parent.parent / "conf"
 
 
+ABOUT = {path.stem: yaml.safe_load(path.read_text())["about"] for path in sorted((CONF / "dataset").glob("*.yaml"))}
+OFFLINE = {name: about for name, about in ABOUT.items() if about["offline"]}  # the tasks that need no download
+
+
 def embedded(dataset: str) -> list[str]:
-    """For a task that takes its images from one of several sets: the set that needs no download."""
-    return ["dataset.data=digits"] if "\ndata: " in (CONF / "dataset" / f"{dataset}.yaml").read_text() else []
+    """The task, with the settings under which it needs no download."""
+    offline = ABOUT[dataset]["offline"]
+    return [
+        f"dataset={dataset}",
+        *(f"dataset.{k}={v}" for k, v in (offline if isinstance(offline, dict) else {}).items()),
+    ]
+
+
+def steps_in(dataset: str, seconds: float, most: int) -> int:
+    """How many steps of the task are taken in this time at scale=smoke, as its YAML says; at least 4."""
+    return max(4, min(most, int(seconds / ABOUT[dataset]["seconds_per_step"])))
 
 
 _FORKS = multiprocessing.get_context("forkserver")  # imports torch once; every process below is a fork of it

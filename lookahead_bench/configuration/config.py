@@ -37,6 +37,11 @@ class Config:
         return dict(self.nodes["dataset"][identity.ABOUT])
 
     @property
+    def data(self) -> str | None:
+        """The data set that the task reads, if any: a fact of the task, or a key of its node."""
+        return self.about.get("data", self["dataset"].get("data"))
+
+    @property
     def scientific(self) -> dict[str, Any]:
         """What can change a number: the run's identity is the hash of this."""
         return identity.scientific(self.nodes)

@@ -66,7 +66,7 @@ def execute(config: Config, wait: bool = True) -> list[RunResult]:
     runs = [RunDirectory(one) for one in config.seeds()]
     todo = [one for one in runs if config["force"] or not one.finished()]
     if todo:
-        data, data_dir = config.about.get("data"), config["data_dir"]
+        data, data_dir = config.data, config["data_dir"]
         fetch.within_reach(data, data_dir, fetch.PATIENCE)  # before torch takes seconds to load
 
         from lookahead_bench.build import resolve

@@ -9,18 +9,28 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from omegaconf import OmegaConf
-from tiny_runs import DIGITS, assert_same_run, at, die_before, embedded, kill, rows, start, steps_saved, wait_for
+from tiny_runs import (
+    DIGITS,
+    OFFLINE,
+    assert_same_run,
+    at,
+    die_before,
+    embedded,
+    kill,
+    rows,
+    start,
+    steps_in,
+    steps_saved,
+    wait_for,
+)
 
 from lookahead_bench import configuration, run
-from lookahead_bench.configuration.files import CONF, options
+from lookahead_bench.configuration.files import options
 from lookahead_bench.runs.checkpoint import generations
 from lookahead_bench.runs.results import status_of
 from lookahead_bench.runs.resume import by_checkpoint
 from lookahead_bench.runs.run import RunResult, execute
 from lookahead_bench.runs.store import RunDirectory
-
-TOYS = [name for name in options("dataset") if "check" in OmegaConf.load(CONF / "dataset" / f"{name}.yaml")]
 
 
 def killed_and_resumed(overrides: list[str], path: Path, kills: int = 2) -> None:
@@ -47,10 +57,10 @@ def test_every_optimizer_on_digits(optimizer: str, tmp_path: Path) -> None:
     killed_and_resumed([f"optimizer={optimizer}", *DIGITS], tmp_path)
 
 
-@pytest.mark.parametrize("dataset", TOYS)
-def test_every_toy_task(dataset: str, tmp_path: Path) -> None:
-    task = [f"dataset={dataset}", *embedded(dataset)]
-    killed_and_resumed([*task, "optimizer=la_eg", "max_steps=30", "tracker=none"], tmp_path, kills=1)
+@pytest.mark.parametrize("dataset", OFFLINE)
+def test_every_task_that_needs_no_download(dataset: str, tmp_path: Path) -> None:
+    short = [*embedded(dataset), "scale=smoke", f"max_steps={steps_in(dataset, 1.0, most=30)}", "tracker=none"]
+    killed_and_resumed([*short, "optimizer=la_eg"], tmp_path, kills=1)
 
 
 @pytest.mark.parametrize(

@@ -12,10 +12,11 @@ import pytest
 import torch
 import yaml
 from PIL import Image
-from tiny_runs import DIGITS, assert_same_run, embedded, rows, timeless
+from tiny_runs import ABOUT, DIGITS, OFFLINE, assert_same_run, embedded, rows, timeless
 
 from lookahead_bench import configuration, run
-from lookahead_bench.configuration.files import CONF, options
+from lookahead_bench.configuration import Config
+from lookahead_bench.configuration.files import options
 from lookahead_bench.errors import ConfigError
 from lookahead_bench.runs import checkpoint
 from lookahead_bench.runs.run import RunResult, execute
@@ -153,15 +154,24 @@ def test_what_is_refused_forgets_no_finished_run(refused: str, tmp_path: Path) -
     assert [path.name for path in (tmp_path / "runs").iterdir()] == [first.path.name]
 
 
-@pytest.mark.parametrize("dataset", options("dataset"))
-def test_every_dataset_leaves_rows_of_its_headline_metric(dataset: str, tmp_path: Path) -> None:
-    own = [f"dataset={dataset}", *embedded(dataset)]
-    settings = configuration.load([*own, "scale=smoke", "max_steps=4", "tracker=none", f"results_dir={tmp_path}"])
-    if "check" not in (CONF / "dataset" / f"{dataset}.yaml").read_text() and dataset != "digits":
-        pytest.skip("reads a data set from the disk; tests/tasks runs those")
+@pytest.mark.parametrize("dataset", OFFLINE)
+def test_every_task_leaves_rows_of_its_headline_metric(dataset: str, tmp_path: Path) -> None:
+    short = [*embedded(dataset), "scale=smoke", "max_steps=4", "tracker=none", f"results_dir={tmp_path}"]
+    leaves_rows_of_its_headline_metric(configuration.load(short))
+
+
+@pytest.mark.parametrize("dataset", sorted(set(ABOUT) - set(OFFLINE)))
+def test_every_task_on_real_data_leaves_rows_of_its_headline_metric(
+    dataset: str, tmp_path: Path, real_data: Path
+) -> None:
+    short = [f"dataset={dataset}", "scale=smoke", "max_steps=4", "tracker=none", f"results_dir={tmp_path}"]
+    leaves_rows_of_its_headline_metric(configuration.load([*short, f"data_dir={real_data}"]))
+
+
+def leaves_rows_of_its_headline_metric(settings: Config) -> None:
     (result,) = execute(settings)
     written = rows(result.path)
-    metric = settings["dataset"]["metric"]
+    metric = settings.about["metric"]
     first, last = ([r for r in written if r["step"] == step and r["split"] != "train"] for step in (0, 4))
     assert first
     assert [(r["split"], r["weights"]) for r in first] == [(r["split"], r["weights"]) for r in last]

@@ -13,8 +13,7 @@ from lookahead_bench.tasks.closed_form import ClosedForm
 from lookahead_bench.trainer import Trainer
 
 NODES = {p.stem: yaml.safe_load(p.read_text()) for p in sorted((CONF / "dataset").glob("*.yaml"))}
-TOYS = [name for name, node in NODES.items() if "lookahead_bench.tasks.checks" in str(node.get("check"))]
-CLOSED = [name for name in TOYS if name not in ("linear_vae", "vae")]
+CLOSED = [name for name, node in NODES.items() if node["about"]["closed_form"]]
 VARIANTS = [(name, []) for name in CLOSED] + [
     ("bilinear", ["dataset.batch_size=7"]),
     ("polar_game", ["dataset.case=hard", "dataset.noise=0.5"]),
