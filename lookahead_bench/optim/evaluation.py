@@ -20,13 +20,17 @@ def evaluation_kind(optimizer: Optimizer) -> Kind:
     return cast(Kind, optimizer.evaluation) if isinstance(optimizer, Wrapper) else "fast"
 
 
-def evaluation_weights_differ(optimizer: Optimizer) -> bool:
+def evaluation_kinds(optimizer: Optimizer) -> list[str]:
+    return list(dict.fromkeys(["fast", evaluation_kind(optimizer)]))
+
+
+def evaluation_weights_differ(optimizer: Optimizer, kind: str | None = None) -> bool:
     """Whether they are other than the parameters now; right after a sync the slow weights are the parameters."""
-    return isinstance(optimizer, Wrapper) and optimizer.evaluation_point() is not None
+    return kind != "fast" and isinstance(optimizer, Wrapper) and optimizer.evaluation_point() is not None
 
 
 @contextmanager
-def evaluation_weights(optimizer: Optimizer) -> Iterator[None]:
+def evaluation_weights(optimizer: Optimizer, kind: str | None = None) -> Iterator[None]:
     """Put the evaluation weights in place of the parameters; afterwards the parameters are back bit for bit.
 
     Nests. BatchNorm statistics are the caller's.
@@ -34,7 +38,7 @@ def evaluation_weights(optimizer: Optimizer) -> Iterator[None]:
     Raises:
         RuntimeError: from a step inside, of any optimizer of the chain.
     """
-    point = optimizer.evaluation_point() if isinstance(optimizer, Wrapper) else None
+    point = optimizer.evaluation_point() if isinstance(optimizer, Wrapper) and kind != "fast" else None
     guards = [each.register_step_pre_hook(_refuse_step) for each in chain(optimizer)]
     parameters = [p for group in optimizer.param_groups for p in group["params"]]
     backup = foreach.clones(parameters) if point is not None else []

@@ -47,6 +47,13 @@ def chain(optimizer: Optimizer) -> Iterator[Optimizer]:
     yield optimizer
 
 
+def closure_calls(optimizer: Optimizer) -> int:
+    calls = optimizer.closure_calls if isinstance(optimizer, Wrapper) else 1
+    for each in chain(optimizer):
+        calls *= int(getattr(each, "inner", 1))
+    return calls
+
+
 class Wrapper(Optimizer):
     """An optimizer around another: `param_groups`, `state` and `defaults` are the base's own objects, always.
 

@@ -20,17 +20,16 @@ from lookahead_bench.build import build_optimizer
 from lookahead_bench.config import Config
 from lookahead_bench.errors import ConfigError, DataError
 from lookahead_bench.oracle import Diverged, Oracle
-from lookahead_bench.report.trajectory import draw_trajectory
 from lookahead_bench.rules import BUDGETS, DESCRIPTIVE
 from lookahead_bench.runs import checkpoint, tracker
 from lookahead_bench.runs.files import write_all
 from lookahead_bench.runs.recorder import Recorder, join
 from lookahead_bench.runs.run import InterruptedBySignal
 from lookahead_bench.runs.signals import StopSignals
-from lookahead_bench.runs.store import FINISHED, RunDirectory
+from lookahead_bench.runs.store import RunDirectory
 from lookahead_bench.targets import import_target, names_taken
 from lookahead_bench.tasks.base import Task
-from lookahead_bench.trainer import Budget, Interrupted, Trainer
+from lookahead_bench.trainer import Budget, Cadence, Interrupted, Trainer
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.float32, "float64": torch.float64}
 NOT_ARGUMENTS = ("_target_", "name", "description")  # of a schedule's node
@@ -58,7 +57,7 @@ def rehearse(config: Config) -> None:
     task = import_target("dataset._target_", target)
     if not (isinstance(task, type) and issubclass(task, Task)):
         raise ConfigError(f"dataset._target_={target}: is no lookahead_bench.tasks.base.Task")
-    settings_of(config)
+    hardware.device_of(config["gpu"]["device"])
     schedule_of(config)
     node, players = config["optimizer"], config["dataset"]["players"]
     projected = any(wrapper["_target_"].endswith(".Projected") for wrapper in node["wrappers"])
@@ -71,15 +70,6 @@ def rehearse(config: Config) -> None:
         )  # fmt: skip
     finally:
         notices.disabled = False
-
-
-def settings_of(config: Config) -> hardware.Settings:
-    """The `gpu` node with every `auto` decided for this run. Errors: ConfigError."""
-    dataset, model = config["dataset"], config["model"] or {}
-    return hardware.settle(
-        config["gpu"], convolutional=bool(model.get("convolutional")), network=bool(model),
-        samples=dataset.get("train_size", 0) * (config["epochs"] or 0),
-    )  # fmt: skip
 
 
 def schedule_of(config: Config) -> Callable[[float], float]:
@@ -144,7 +134,7 @@ class Session:
     def train(self, signals: StopSignals) -> None:
         self.trainer = trainer = self.build()
         self.following = tracker.start(self.runs)
-        self.recorder.on_row = self.following.log
+        self.recorder.on_row, self.recorder.on_picture = self.following.log, self.following.picture
         trainer.stop_requested = lambda: signals.received is not None
         bar = tqdm(
             total=100, desc=self.runs[0].config.run_id, disable=None, leave=False,
@@ -153,7 +143,7 @@ class Session:
 
         def show(trainer: Trainer) -> None:
             if not bar.disable:
-                samples = trainer.oracle.draws * trainer.task.samples_per_batch * trainer.task.replicas
+                samples = trainer.task.samples(trainer.oracle.draws) * trainer.task.replicas
                 rate = samples / max(trainer.clock.seconds["train"], 1e-9)
                 bar.set_postfix_str(f"step {trainer.step}, {rate:,.0f} samples/s", refresh=False)
                 bar.update(100 * min(1.0, trainer.progress()) - bar.n)
@@ -172,20 +162,21 @@ class Session:
         """Task, optimizer, oracle and trainer, at the start or where the checkpoints stand."""
         config, dataset = self.config, self.config["dataset"]
         task_class = import_target("dataset._target_", dataset["_target_"])
-        self.settings = settings = settings_of(config)
-        torch.set_num_threads(settings.threads)
+        samples = dataset.get("train_size", 0) * (config["epochs"] or 0)
+        machine = hardware.Machine(config["gpu"], hardware.device_of(config["gpu"]["device"]), samples)
         offered = {
             **{k: v for k, v in dataset.items() if k not in DESCRIPTIVE["dataset"]},
             "model": config["model"],
             "data_dir": config["data_dir"],
             "seeds": [one.config["seed"] for one in self.runs],
             "dtype": DTYPES[config["precision"]],
-            "device": settings.device,
-            "channels_last": settings.channels_last,
-            "compile": settings.compile,
+            "device": machine.device,
+            "machine": machine,
         }
         takes = names_taken(task_class)
         task: Task = task_class(**{k: v for k, v in offered.items() if k in takes})
+        self.settings = settings = task.settings or machine.settle()
+        torch.set_num_threads(settings.threads)
         optimizer = build_optimizer(
             config["optimizer"], task.players, constraint=task.constraint, order=[[name] for name in task.players],
             user_keys=config.user_keys, fused=True if settings.fused else None,
@@ -203,6 +194,7 @@ class Session:
             oracle,
             schedule=schedule_of(config),
             budget=Budget(*(config[key] for key in BUDGETS)),
+            evaluate_every=Cadence(1, "epochs") if task.epoch(1) else None,
             log=self.recorder,
             checkpoint_every=float(os.environ.get("LOOKAHEAD_BENCH_CHECKPOINT_SECONDS", "60")),
         )
@@ -217,8 +209,6 @@ class Session:
     def finish(self, status: str, **facts: Any) -> None:
         """Leave every run with the rows so far and this status; one that has diverged has its own already."""
         self.recorder.flush()
-        if status in FINISHED and len(self.runs) == 1:
-            draw_trajectory(self.runs[0].rows(), self.runs[0].path / "samples" / "trajectory.png")
         self.statuses = ["diverged" if old == "diverged" else status for old in self.statuses]
         self.write_records(**facts)
 
@@ -255,12 +245,12 @@ class Session:
 
     def counts(self, trainer: Trainer, r: int) -> dict[str, Any]:
         """Steps, oracle calls, samples and epochs of replica r."""
-        position = trainer.stopped.get(r) or trainer.position("", "")
+        position = trainer.stopped.get(r) or trainer.counts()
         return {name: position[name] for name in ("step", "oracle_calls", "samples", "epoch")}
 
     def samples_per_s(self, trainer: Trainer) -> float | None:
         """The rate of the whole program, over all replicas."""
-        position, seconds = trainer.position("", ""), trainer.clock.seconds["train"]
+        position, seconds = trainer.counts(), trainer.clock.seconds["train"]
         samples = sum(trainer.stopped.get(r, position)["samples"] for r in range(len(self.runs)))
         return round(samples / seconds, 1) if seconds else None
 
