@@ -7,9 +7,11 @@ import logging
 import math
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
+from torch import nn
 from torch.nn import Parameter
 from torch.optim import Optimizer
 
@@ -21,6 +23,7 @@ from lookahead_bench.configuration.wrappers import Chain
 from lookahead_bench.errors import ConfigError
 from lookahead_bench.optim import Projected, Wrapper
 from lookahead_bench.tasks.base import Task
+from lookahead_bench.tasks.network import NetworkTask
 
 log = logging.getLogger("lookahead_bench")
 
@@ -38,21 +41,21 @@ class Parts:
 
     config: Config
     task_class: type[Task]
+    model: Callable[..., nn.Module] | None
     schedule: Callable[[float], float]
-    settings: hardware.Settings
+    machine: hardware.Machine
 
     def task(self, seeds: Sequence[int]) -> Task:
         """The task for these seeds, one a replica; reads its data. Errors: DataError."""
         offered = {
             **arguments_of(self.config["dataset"]),
             "data": self.config.data,
-            "model": self.config["model"],
+            "model": self.model,
             "data_dir": self.config["data_dir"],
             "seeds": list(seeds),
             "dtype": DTYPES[self.config["precision"]],
-            "device": self.settings.device,
-            "channels_last": self.settings.channels_last,
-            "compile": self.settings.compile,
+            "device": self.machine.device,
+            "machine": self.machine,
         }
         takes = names_taken(self.task_class)
         return self.task_class(**{k: v for k, v in offered.items() if k in takes})
@@ -71,11 +74,9 @@ def resolve(config: Config) -> Parts:
     Errors: ConfigError.
     """
     task_class = targets.load("dataset._target_", config["dataset"]["_target_"], targets.TASK)
-    model = config["model"]
-    settings = hardware.settle(
-        config["gpu"], convolutional=bool(model and "hidden" not in model), network=bool(model),
-        samples=config.about.get("train_size", 0) * (config["epochs"] or 0),
-    )  # fmt: skip
+    device = hardware.device_of(config["gpu"]["device"], network=issubclass(task_class, NetworkTask))
+    machine = hardware.Machine(config["gpu"], device, config.about.get("train_size", 0) * (config["epochs"] or 0))
+    model = model_of(config["model"]) if config["model"] else None
     schedule = schedule_of(config["schedule"])
     node, players = config["optimizer"], config["dataset"]["players"]
     projected = any("constraint" in one.arguments for one in Chain.of(node["wrappers"]).wrappers)
@@ -87,7 +88,12 @@ def resolve(config: Config) -> Parts:
         )  # fmt: skip
     finally:
         log.disabled = False
-    return Parts(config, task_class, schedule, settings)
+    return Parts(config, task_class, model, schedule, machine)
+
+
+def model_of(node: Mapping[str, Any]) -> Callable[..., nn.Module]:
+    """What makes the network, given what only the task knows. Errors: ConfigError."""
+    return partial(targets.load("model._target_", node["_target_"], targets.MODEL), **arguments_of(node))
 
 
 def schedule_of(node: Mapping[str, Any]) -> Callable[[float], float]:

@@ -19,6 +19,7 @@ import torch
 from lookahead_bench.errors import ConfigError
 
 COMPILE_PAYS_FROM = 200_000  # training samples; compiling a ResNet takes tens of seconds
+HEAVY = 1e8  # multiply-adds of a forward pass from which on threads and compilation pay
 
 
 @dataclass(frozen=True)
@@ -42,30 +43,52 @@ def cpu_flags() -> frozenset[str]:
     return next((frozenset(line.split(":")[1].split()) for line in lines if line.startswith("flags")), frozenset())
 
 
-def settle(node: Mapping[str, Any], *, convolutional: bool, samples: float, network: bool = True) -> Settings:
-    """Decide every `auto`.
+def device_of(name: str, *, network: bool) -> torch.device:
+    """`auto`, `cpu`, `cuda` or `cuda:N` -> the device; auto: a GPU where there is one, for networks.
 
-    channels_last: for convolutional networks. compile: on CUDA and on processors with AMX (elsewhere it was seen to
-    lose), for a convolutional network and at least COMPILE_PAYS_FROM training samples. fused: for networks; a toy's
-    few numbers are done before a fused kernel has started. Errors: ConfigError where the device is not there.
+    A toy's few numbers are done before a kernel has been launched. Errors: ConfigError where it is not there.
     """
-    name = node["device"]
     if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
+        name = "cuda" if network and torch.cuda.is_available() else "cpu"
     if name.startswith("cuda"):
         count = torch.cuda.device_count() if torch.cuda.is_available() else 0
         if count <= int(name[5:] or 0):
             raise ConfigError(f"gpu.device={name}: this machine has {count} CUDA devices; use gpu=auto or gpu=cpu")
-    device = torch.device(name)
-    compiler = device.type == "cuda" or ("amx_bf16" in cpu_flags() and shutil.which("g++") is not None)
-    decided: dict[str, Any] = {
-        "channels_last": convolutional,
-        "compile": convolutional and samples >= COMPILE_PAYS_FROM and compiler,
-        "fused": network,
-        # Small operations on several threads are slower, and crawl when other programs want the same cores.
-        "threads": torch.get_num_threads() if convolutional or device.type != "cpu" else 1,
-    }
-    return Settings(device, **{k: auto if node[k] == "auto" else node[k] for k, auto in decided.items()})
+    return torch.device(name)
+
+
+@dataclass(frozen=True)
+class Machine:
+    """Where a run is computed, and what its `gpu` node leaves open.
+
+    node     the `gpu` node
+    device   the one that it names
+    samples  training samples of the whole run, over which compiling has to pay
+    """
+
+    node: Mapping[str, Any]
+    device: torch.device
+    samples: float = 0.0
+
+    def settle(self, *, work: float = 0.0, convolutional: bool = False, fused: bool = False) -> Settings:
+        """Decide every `auto`.
+
+        work: multiply-adds of one forward pass; channels_last: for convolutional networks; compile: on CUDA and on
+        processors with AMX (elsewhere it was seen to lose), for heavy work and at least COMPILE_PAYS_FROM samples;
+        fused: not for a toy, whose few numbers are done before a fused kernel has started.
+        """
+        heavy = work >= HEAVY
+        compiler = self.device.type == "cuda" or ("amx_bf16" in cpu_flags() and shutil.which("g++") is not None)
+        decided: dict[str, Any] = {
+            "channels_last": convolutional,
+            "compile": heavy and self.samples >= COMPILE_PAYS_FROM and compiler,
+            "fused": fused,
+            # Small operations on several threads are slower, and crawl when other programs want the same cores.
+            "threads": torch.get_num_threads() if heavy or self.device.type != "cpu" else 1,
+        }
+        return Settings(
+            self.device, **{k: auto if self.node[k] == "auto" else self.node[k] for k, auto in decided.items()}
+        )
 
 
 def describe(settings: Settings) -> dict[str, Any]:

@@ -10,8 +10,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-from lookahead_bench.seeds import derive
-from lookahead_bench.tasks.base import Batch, Task
+from lookahead_bench.tasks.base import Batch, Call, Task
 
 
 class Diverged(Exception):
@@ -22,13 +21,18 @@ class Oracle:
     """The closure of every optimizer: `oracle()` puts F(z) at the current point z into `.grad`.
 
     task       players, losses, batches
-    seed       of the run; dropout masks are a function of it and of the number of the evaluation
+    seed       of the run; what is random is a function of it and of the number of the draw
     resample   "step": one batch for all evaluations of a step; "call": a fresh one for each
     clip_norm  bound on the Euclidean norm of the evaluated gradient (of each replica by itself); None: none
     autocast   dtype of the forward pass under autocast; None: the parameters' own
-    on_death   told the replicas that an evaluation loses, before any optimizer meets their gradients
 
-    Counts: `draws` batches so far, `gradients` players' gradients so far, `evaluations` calls so far.
+    calls_a_step   how often the optimizer evaluates in a step
+    waits          whether numbers are looked at in every evaluation. A GPU would have to be waited for, so there they
+                   are looked at from the last evaluation of a step on, before the update that would use them: every
+                   wrapper puts the parameters back when its closure raises
+    on_lost        told the replicas that are not finite any more, before any optimizer meets their gradients
+
+    Counts: `draws` batches so far, `gradients` players' gradients so far.
     """
 
     def __init__(
@@ -36,14 +40,17 @@ class Oracle:
     ) -> None:
         self.task, self.seed, self.resample, self.clip_norm, self.autocast = task, seed, resample, clip_norm, autocast
         self.device = next(iter(task.players.values()))[0].device
-        self.draws = self.gradients = self.evaluations = 0
+        self.draws = self.gradients = 0
+        self.calls_a_step = 1
+        self.waits = self.device.type == "cpu"
         self.alive = torch.ones(task.replicas, dtype=torch.bool, device=self.device)
-        self.on_death: Callable[[list[int]], None] = lambda replicas: None
-        self.died: list[int] = []  # replicas lost in this step
+        self.on_lost: Callable[[list[int]], None] = lambda replicas: None
         self.losses: dict[str, Tensor] = {}  # of each player's first evaluation of this step
         self._batch: Batch = None
         self._have_batch = False
-        self._any_dead = False
+        self._evaluated = 0  # in this step
+        self._finite: Tensor | None = None  # which replicas' numbers are, of the evaluations not looked at yet
+        self._any_lost = False
 
     @property
     def calls(self) -> float:
@@ -54,7 +61,7 @@ class Oracle:
         """Forget the last step's batch and losses."""
         self._have_batch = False
         self.losses = {}
-        self.died = []
+        self._evaluated = 0
 
     def autocasting(self) -> contextlib.AbstractContextManager[object]:
         """The precision of forward passes, for training and for scoring."""
@@ -65,29 +72,27 @@ class Oracle:
     def __call__(self, players: Sequence[str] | None = None) -> Tensor:
         """Evaluate the gradients of `players` (default: all); return the sum of their losses."""
         task = self.task
-        names = list(task.players) if players is None else list(players)
+        names = tuple(task.players if players is None else players)
         parameters = [p for name in names for p in task.players[name]]
         for parameter in parameters:
             parameter.grad = None
-        if not self._have_batch or self.resample == "call":
+        fresh = not self._have_batch or self.resample == "call"
+        if fresh:
             self._batch = task.batch(self.draws)
             self._have_batch = True
             self.draws += 1
-        if task.has_dropout:
-            torch.manual_seed(derive(self.seed, "dropout", self.evaluations))
-        # Running statistics move in a player's first evaluation of a step only: the later ones stand elsewhere.
-        with task.frozen_statistics(all(name in self.losses for name in names)):
-            with self.autocasting():
-                losses = task.losses(self._batch, names)
-            task.backward(losses)
-        self.evaluations += 1
+        first = tuple([name for name in names if name not in self.losses])
+        with self.autocasting():
+            losses = task.losses(self._batch, Call(names, self.draws - 1, fresh, first, self.seed))
+        task.backward(losses)
+        self._evaluated += 1
         self.gradients += len(names)
         detached = {name: loss.detach() for name, loss in losses.items()}
         self.losses = detached | self.losses
         gradients = [p.grad for p in parameters if p.grad is not None]
         total = functools.reduce(torch.add, detached.values()).sum()
-        if self._any_dead or not finite(torch.stack([*torch._foreach_norm(gradients, math.inf), total]).sum()):
-            self._check(gradients, detached)  # exactly: a sum of finite numbers may overflow
+        if not self.waits or self._any_lost or not finite(gradients, total):
+            self._watch(gradients, detached)
         if self.clip_norm is not None:
             if task.replicas == 1:
                 torch.nn.utils.clip_grad_norm_(parameters, self.clip_norm)
@@ -95,29 +100,38 @@ class Oracle:
                 clip_replicas(gradients, self.clip_norm)
         return total
 
-    def _check(self, gradients: list[Tensor], losses: dict[str, Tensor]) -> None:
+    def _watch(self, gradients: list[Tensor], losses: dict[str, Tensor]) -> None:
+        """Note on the device whose numbers are finite; the gradients of all other replicas are zero from now on."""
+        if self.task.replicas == 1:
+            largest = torch.stack([*torch._foreach_norm(gradients, math.inf), *losses.values()]).unsqueeze(1)
+        else:
+            largest = torch.stack([*(g.flatten(1).abs().amax(1) for g in gradients), *losses.values()])
+        here = torch.isfinite(largest).all(0)
+        self._finite = here if self._finite is None else self._finite & here
         if self.task.replicas > 1:
-            self._check_replicas(gradients, losses)
-        elif not all(bool(torch.isfinite(t).all()) for t in (*losses.values(), *gradients)):
-            raise Diverged
-
-    def _check_replicas(self, gradients: list[Tensor], losses: dict[str, Tensor]) -> None:
-        """Each replica diverges by itself: its gradient is zero from then on, and the others never notice."""
-        largest = torch.stack([*(g.flatten(1).abs().amax(1) for g in gradients), *losses.values()])
-        lost = self.alive & ~torch.isfinite(largest).all(0)
-        if bool(lost.any()):
-            self.alive &= ~lost
-            self._any_dead = True
-            dead = lost.nonzero().flatten().tolist()
-            self.died += dead
-            self.on_death(dead)
-        if self._any_dead:
+            lost = ~(self.alive & self._finite)
             for gradient in gradients:
-                gradient[~self.alive] = 0.0
+                gradient.masked_fill_(lost.view(-1, *[1] * (gradient.dim() - 1)), 0.0)
+        if self.waits or self._evaluated >= self.calls_a_step:
+            self.look()
+
+    def look(self) -> None:
+        """Act on what has been noted: a run ends here, a replica ends by itself, and the others never notice."""
+        if self._finite is None:
+            return
+        lost = self.alive & ~self._finite
+        self._finite = None
+        if bool(lost.any()):
+            if self.task.replicas == 1:
+                raise Diverged
+            self.alive &= ~lost
+            self._any_lost = True
+            self.on_lost(lost.nonzero().flatten().tolist())
 
 
-def finite(number: Tensor) -> bool:
-    return math.isfinite(number.item())
+def finite(gradients: list[Tensor], loss: Tensor) -> bool:
+    """Whether all numbers are, at the price of one sum; false as well where finite ones are so large that it is not."""
+    return math.isfinite(torch.stack([*torch._foreach_norm(gradients, math.inf), loss]).sum().item())
 
 
 def clip_replicas(gradients: list[Tensor], clip_norm: float) -> None:

@@ -17,10 +17,11 @@ import torch
 from torch import Tensor
 from torch.optim.lr_scheduler import LambdaLR
 
-from lookahead_bench.optim import evaluation_kinds, evaluation_weights, evaluation_weights_differ
+from lookahead_bench.optim.evaluation import evaluation_kinds, evaluation_weights, evaluation_weights_differ
 from lookahead_bench.optim.foreach import clones, copy_
+from lookahead_bench.optim.wrapper import closure_calls
 from lookahead_bench.oracle import Diverged, Oracle
-from lookahead_bench.tasks.base import Scores, Task
+from lookahead_bench.tasks.base import Picture, Scores, Task
 
 ROW_EVERY = 20  # steps
 TOY_ROWS = 1000
@@ -35,10 +36,44 @@ class Budget:
     max_oracle_calls: float | None
 
 
+@dataclass(frozen=True)
+class Cadence:
+    """An evaluation at every multiple of `count` (> 0) that a step reaches or passes."""
+
+    count: float
+    unit: str  # epochs | steps | oracle_calls
+
+    @classmethod
+    def parse(cls, text: str | None) -> Cadence | None:
+        """`2 epochs`; None is none in between."""
+        count, _, unit = (text or "").partition(" ")
+        return cls(float(count), unit) if text else None
+
+
+@dataclass
+class Lost:
+    """Replicas whose numbers are not finite any more, as they are when that is seen, in the middle of a step.
+
+    replicas  which of them
+    draws     batches so far
+    counts    where they are; `step` is the last one that was taken
+    losses    of this step's first evaluation
+    weights   {kind: these replicas' rows of the weights to evaluate, or None for the parameters before the step}
+    """
+
+    replicas: list[int]
+    draws: int
+    counts: dict[str, Any]
+    losses: Scores
+    weights: dict[str, list[Tensor] | None]
+
+
 class Log(Protocol):
-    """Where rows and checkpoints go; the trainer knows no file."""
+    """Where rows, pictures and checkpoints go; the trainer knows no file."""
 
     def row(self, position: dict[str, Any], metrics: Scores, replicas: list[int] | None = None) -> None: ...
+    def rows(self) -> list[dict[str, Any]]: ...
+    def picture(self, position: dict[str, Any], name: str, picture: Picture) -> None: ...
     def checkpoint(self, state: dict[str, Any]) -> None: ...
     def diverged(self, replicas: list[int]) -> None: ...
     def improved(self) -> list[int]: ...
@@ -68,6 +103,7 @@ class Trainer:
     """Trains one task with one optimizer (for all replicas at once).
 
     schedule          multiplier of the learning rates as a function of progress in [0, 1]
+    evaluate_every    when scores are due between the first and the last ones; None: never
     log               receives rows and checkpoints
     stop_requested    asked before every step; true: checkpoint and raise Interrupted
     checkpoint_every  seconds between checkpoints
@@ -81,13 +117,19 @@ class Trainer:
         *,
         schedule: Callable[[float], float],
         budget: Budget,
+        evaluate_every: Cadence | None = None,
         log: Log,
         stop_requested: Callable[[], bool] = lambda: False,
         checkpoint_every: float = 60.0,
         on_step: Callable[[Trainer], None] = lambda trainer: None,
     ) -> None:
         self.task, self.optimizer, self.oracle, self.budget, self.log = task, optimizer, oracle, budget, log
-        self.stop_requested, self.checkpoint_every, self.on_step = stop_requested, checkpoint_every, on_step
+        self.evaluate_every, self.stop_requested, self.checkpoint_every = (
+            evaluate_every,
+            stop_requested,
+            checkpoint_every,
+        )
+        self.on_step = on_step
         self.step = 0
         self.clock = Clock()
         self._scheduled = schedule
@@ -95,15 +137,23 @@ class Trainer:
         self._step_calls = 0.0  # what one step costs in oracle calls
         self._row_step = 0
         self.stopped: dict[int, dict[str, Any]] = {}  # diverged replica -> where it was
-        self.oracle.on_death = self.bury
+        self.oracle.calls_a_step = closure_calls(optimizer)
+        self.oracle.on_lost = self.remember
+        self._lost: list[Lost] = []  # in this step
         self._before: list[Tensor] = []  # the parameters before this step, where there are replicas
-        self.kinds = evaluation_kinds(optimizer)
+        self.kinds = evaluation_kinds(optimizer)  # the last one is what the method is evaluated with
 
     # ------------------------------------------------------------------------------------------------------ position
 
     def epoch(self) -> float:
-        per_epoch = self.task.batches_per_epoch
-        return self.oracle.draws / per_epoch if per_epoch else 0.0
+        return self.task.epoch(self.oracle.draws)
+
+    def evaluations(self) -> int:
+        """How many evaluations between the first and the last were due so far."""
+        if self.evaluate_every is None:
+            return 0
+        done = {"epochs": self.epoch(), "steps": self.step, "oracle_calls": self.oracle.calls}
+        return int(done[self.evaluate_every.unit] / self.evaluate_every.count)
 
     def progress(self) -> float:
         """The largest part used up of the budgets that are set."""
@@ -123,15 +173,14 @@ class Trainer:
             limit is not None and self.step > 0 and self.oracle.calls + self._step_calls > limit
         )
 
-    def position(self, split: str, weights: str) -> dict[str, Any]:
+    def counts(self) -> dict[str, Any]:
+        """Where the run is, as every row begins."""
         return {
             "step": self.step,
             "oracle_calls": integral(self.oracle.calls),
-            "samples": self.oracle.draws * self.task.samples_per_batch,
+            "samples": self.task.samples(self.oracle.draws),
             "epoch": integral(self.epoch()),
             "seconds": round(self.clock.seconds["train"], 6),
-            "split": split,
-            "weights": weights,
         }
 
     # ---------------------------------------------------------------------------------------------------------- loop
@@ -146,11 +195,11 @@ class Trainer:
                 if self.step:  # before the first step there is nothing to save, and a resumed run scores the start anew
                     self.save()
                 raise Interrupted
-            epoch = int(self.epoch())
+            evaluations = self.evaluations()
             with self.clock.time("train"):
                 self.take_step()
             self.record_step()
-            if self.task.batches_per_epoch and int(self.epoch()) > epoch and not self.finished():
+            if self.evaluations() > evaluations and not self.finished():
                 self.evaluate(final=False)
             if time.monotonic() - saved >= self.checkpoint_every:
                 self.save()
@@ -168,15 +217,15 @@ class Trainer:
             self._before = clones(self.parameters())
         try:
             self.optimizer.step(oracle)  # type: ignore[arg-type]  # torch says float and means a scalar tensor
+            oracle.look()  # where the optimizer evaluated less often than it announced
         except Diverged:
-            self.diverge([0])
+            self.remember([0])
+            self.bury()
             raise
         self._step_calls = oracle.calls - calls
-        if oracle.died:
-            with torch.no_grad():
-                for parameter, old in zip(self.parameters(), self._before, strict=True):
-                    parameter[oracle.died] = old[oracle.died]
-            if not bool(oracle.alive.any()):
+        if self._lost:
+            self.bury()
+            if len(self.stopped) == self.task.replicas:
                 raise Diverged
         self.step += 1
         self.scheduler.step()
@@ -184,29 +233,36 @@ class Trainer:
     def parameters(self) -> list[Tensor]:
         return [p for params in self.task.players.values() for p in params]
 
-    def bury(self, replicas: list[int]) -> None:
-        """The last rows of replicas that an evaluation has just lost.
+    def remember(self, replicas: list[int]) -> None:
+        """Keep what a run done alone would end with here; the step goes on, and would sync or average it away."""
+        weights: dict[str, list[Tensor] | None] = dict.fromkeys(self.kinds)
+        for kind in self.kinds:
+            if evaluation_weights_differ(self.optimizer, kind):
+                with evaluation_weights(self.optimizer, kind):
+                    weights[kind] = [p.detach()[self._rows(replicas)].clone() for p in self.parameters()]
+        self._lost.append(Lost(replicas, self.oracle.draws, self.counts(), self.step_losses(), weights))
 
-        Now, in the middle of the step, the counts and the slow and average weights are what they are when a run done
-        alone stops here; only the parameters have to go back, as an optimizer puts them back when its closure raises.
-        """
-        parameters = self.parameters()
-        with torch.no_grad():
-            here = clones(parameters)
-            copy_(parameters, self._before)
-            self.diverge(replicas)
-            copy_(parameters, here)
+    def bury(self) -> None:
+        """Take lost replicas back to where the step began; write their last row and their last scores."""
+        lost, self._lost = self._lost, []
+        for one in lost:
+            if self._before:  # the parameters of a single run are there already: a closure has raised
+                self._put([old[one.replicas] for old in self._before], one.replicas)
+            position = one.counts | {"step": self.step + 1, "split": "train", "weights": "fast"}
+            with self.clock.time("io"):
+                self.log.row(position, one.losses, one.replicas)
+            self.evaluate(final=True, lost=one)
+            self.stopped |= dict.fromkeys(one.replicas, position)
+            self.log.diverged(one.replicas)
 
-    def diverge(self, replicas: list[int]) -> None:
-        """The last row and the last scores of replicas whose next step is not finite."""
-        self.step += 1
-        position = self.position("train", "fast")
-        with self.clock.time("io"):
-            self.log.row(position, self.step_losses(), replicas)
-        self.step -= 1
-        self.evaluate(final=True, replicas=replicas)
-        self.stopped |= dict.fromkeys(replicas, position)
-        self.log.diverged(replicas)
+    def _rows(self, replicas: list[int]) -> Any:
+        """The index of these replicas in every parameter."""
+        return replicas if self.task.replicas > 1 else ...
+
+    @torch.no_grad()
+    def _put(self, values: list[Tensor], replicas: list[int]) -> None:
+        for parameter, value in zip(self.parameters(), values, strict=True):
+            parameter[self._rows(replicas)] = value
 
     def step_losses(self) -> Scores:
         """The losses of this step's first evaluation: `loss` is the first player's."""
@@ -225,8 +281,9 @@ class Trainer:
             due |= self.step % ROW_EVERY == 0
         if due:
             with self.clock.time("io"):
-                position = self.position("train", "fast")
-                self.log.row(position, self.step_losses() | self.task.train_metrics(), self.living())
+                position = self.counts() | {"split": "train", "weights": "fast"}
+                metrics = self.step_losses() | self.task.train_metrics(self.oracle.draws)
+                self.log.row(position, metrics, self.living())
 
     def living(self) -> list[int] | None:
         """The replicas still in the running; None where that is all of them."""
@@ -236,34 +293,58 @@ class Trainer:
 
     # ---------------------------------------------------------------------------------------------------- evaluation
 
-    def evaluate(self, *, final: bool, replicas: list[int] | None = None) -> None:
-        """Rows for the fast weights, and for the slow or average ones where the optimizer has them.
+    def evaluate(self, *, final: bool, lost: Lost | None = None) -> None:
+        """Rows and pictures for every kind of weights that the optimizer has.
 
-        final: every split; otherwise only the first, which is the one for choosing. replicas: whose rows to write.
+        final: every split; otherwise only the first, which is the one for choosing. lost: whose last scores to write,
+        from the weights that they had.
         """
-        replicas = self.living() if replicas is None else replicas
+        counts, replicas, draws = self.counts(), self.living(), self.oracle.draws
+        if lost is not None:
+            counts, replicas, draws = lost.counts, lost.replicas, lost.draws
         fast: list[tuple[str, Scores]] = []
         with self.clock.time("eval"):
             for kind in self.kinds:
-                scored = fast  # right after a sync the slow weights are the fast ones: same scores
-                swap = evaluation_weights_differ(self.optimizer, kind)
-                if kind == "fast" or swap:
-                    context = evaluation_weights(self.optimizer, kind)
-                    statistics = self.task.restored_statistics(reestimate=swap)
-                    with context, torch.no_grad(), self.oracle.autocasting(), statistics:
-                        scored = self._scores(final)
-                if kind == "fast":
-                    fast = scored
+                differ = (
+                    evaluation_weights_differ(self.optimizer, kind) if lost is None else lost.weights[kind] is not None
+                )
+                statistics = self.task.restored_statistics(reestimate=differ)
+                with self._weights(kind, lost), torch.no_grad(), self.oracle.autocasting(), statistics:
+                    # Right after a sync the slow weights are the fast ones: same scores.
+                    scored = self._scores(draws, final) if differ or kind == "fast" else fast
+                    self._draw(counts | {"weights": kind}, final)
+                fast = scored if kind == "fast" else fast
                 for split, scores in scored:
-                    self.log.row(self.position(split, kind), scores, replicas)
+                    self.log.row(counts | {"split": split, "weights": kind}, scores, replicas)
         better = self.log.improved()
-        if better and self.step > 0 and self.task.batches_per_epoch:
-            with self.clock.time("io"), evaluation_weights(self.optimizer):
+        if better and self.step > 0 and self.evaluate_every is not None:
+            with self.clock.time("io"), self._weights(self.kinds[-1], lost):
                 self.log.best(better, self.task.state_dict())
 
-    def _scores(self, final: bool) -> list[tuple[str, Scores]]:
-        generator = self.task.evaluate()
+    def _scores(self, draws: int, final: bool) -> list[tuple[str, Scores]]:
+        generator = self.task.evaluate(draws)
         return list(generator) if final else [next(generator)]
+
+    def _draw(self, position: dict[str, Any], final: bool) -> None:
+        if self.task.replicas == 1:
+            for name, picture in self.task.pictures(position, final, self.log.rows):
+                self.log.picture(position, name, picture)
+
+    @contextlib.contextmanager
+    def _weights(self, kind: str, lost: Lost | None) -> Iterator[None]:
+        """This kind of weights in place of the parameters; of lost replicas, as it was in the middle of the step."""
+        if lost is None:
+            with evaluation_weights(self.optimizer, kind):
+                yield
+            return
+        here = clones(self.parameters())
+        if (values := lost.weights[kind]) is not None:
+            self._put(values, lost.replicas)
+        try:
+            yield
+        finally:
+            with torch.no_grad():
+                copy_(self.parameters(), here)
 
     # ---------------------------------------------------------------------------------------------------- checkpoint
 
@@ -277,7 +358,6 @@ class Trainer:
             "step": self.step,
             "draws": self.oracle.draws,
             "gradients": self.oracle.gradients,
-            "evaluations": self.oracle.evaluations,
             "step_calls": self._step_calls,
             "row_step": self._row_step,
             "seconds": dict(self.clock.seconds),
@@ -289,7 +369,6 @@ class Trainer:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self.step, self._step_calls, self._row_step = state["step"], state["step_calls"], state["row_step"]
         self.oracle.draws, self.oracle.gradients = state["draws"], state["gradients"]
-        self.oracle.evaluations = state["evaluations"]
         self.clock.seconds = dict(state["seconds"])
         self.task.load_state_dict(state["task"])
         self.optimizer.load_state_dict(state["optimizer"])

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import contextlib
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 import torch
 from torch import Tensor, nn
 
-from lookahead_bench.optim import Alternating, ProximalPoint
+from lookahead_bench.optim import Alternating, Lookahead, PastExtragradient, ProximalPoint
 from lookahead_bench.oracle import Diverged, Oracle
-from lookahead_bench.tasks.base import Scores, Task
+from lookahead_bench.schedule import Constant
+from lookahead_bench.seeds import derive
+from lookahead_bench.tasks.base import Call, Scores, Task
+from lookahead_bench.trainer import Budget, Trainer
 
 
 class Game(Task):
@@ -26,11 +30,11 @@ class Game(Task):
     def batch(self, draw: int) -> Tensor:
         return torch.tensor(float(draw + 1))
 
-    def losses(self, batch: Tensor, players: Sequence[str]) -> dict[str, Tensor]:
+    def losses(self, batch: Tensor, call: Call) -> dict[str, Tensor]:
         value = batch * (self.x * self.y).sum(-1)
-        return {name: value if name == "x" else -value for name in players}
+        return {name: value if name == "x" else -value for name in call.players}
 
-    def evaluate(self) -> Iterator[tuple[str, Scores]]:
+    def evaluate(self, draws: int) -> Iterator[tuple[str, Scores]]:
         yield "test", {"distance": self.x.detach().norm()}
 
 
@@ -63,7 +67,7 @@ def test_a_step_of_extragradient_draws_one_batch_or_two(resample: str, draws: in
     optimizer = ProximalPoint(torch.optim.SGD([task.x, task.y], lr=0.1))
     evaluate.begin_step()
     optimizer.step(evaluate)
-    assert (evaluate.draws, evaluate.evaluations, evaluate.calls) == (draws, 2, 2.0)
+    assert (evaluate.draws, evaluate.calls) == (draws, 2.0)
     evaluate.begin_step()
     optimizer.step(evaluate)
     assert evaluate.draws == 2 * draws
@@ -129,57 +133,164 @@ def test_a_diverging_replica_stops_alone() -> None:
         task.y[1] = float("nan")
     evaluate = oracle(task)
     evaluate.begin_step()
+    lost: list[int] = []
+    evaluate.on_lost = lost.extend
     evaluate()
-    assert evaluate.died == [1]
+    assert lost == [1]
     assert evaluate.alive.tolist() == [True, False, True]
     assert task.x.grad is not None
     assert task.x.grad.tolist() == [[2.0, 2.0], [0.0, 0.0], [2.0, 2.0]]
     evaluate.begin_step()
     evaluate()
-    assert evaluate.died == []
+    assert lost == [1]
 
 
-class Normalised(Game):
-    """Counts the evaluations that may move running statistics."""
+class Told(Game):
+    """Keeps what it is told."""
 
-    moved = 0
+    def __init__(self) -> None:
+        super().__init__()
+        self.calls: list[Call] = []
 
-    def frozen_statistics(self, frozen: bool) -> Any:
-        self.moved += not frozen
-        return super().frozen_statistics(frozen)
+    def losses(self, batch: Tensor, call: Call) -> dict[str, Tensor]:
+        assert batch.item() == call.draw + 1
+        self.calls.append(call)
+        return super().losses(batch, call)
 
 
-def test_statistics_move_in_each_players_first_evaluation_of_a_step_only() -> None:
-    task = Normalised()
-    evaluate = oracle(task)
-    optimizer = ProximalPoint(torch.optim.SGD([task.x, task.y], lr=0.1), inner=4)
-    for step in (1, 2):
+ALL = ("x", "y")
+
+
+@pytest.mark.parametrize(
+    ("resample", "expected"),
+    [
+        ("step", [(0, True, ALL), (0, False, ()), (0, False, ()), (1, True, ALL), (1, False, ()), (1, False, ())]),
+        ("call", [(0, True, ALL), (1, True, ()), (2, True, ()), (3, True, ALL), (4, True, ()), (5, True, ())]),
+    ],
+)
+def test_an_evaluation_is_told_its_draw_and_what_is_first_in_this_step(resample: str, expected: list[Any]) -> None:
+    task = Told()
+    evaluate = oracle(task, resample=resample)
+    optimizer = ProximalPoint(torch.optim.SGD([task.x, task.y], lr=0.1), inner=3)
+    for _ in range(2):
         evaluate.begin_step()
-        optimizer.step(evaluate)
-        assert task.moved == step
+        optimizer.step(evaluate)  # type: ignore[arg-type]
+    assert [(call.draw, call.fresh, call.first) for call in task.calls] == expected
+    assert {call.players for call in task.calls} == {ALL}
 
 
-class Dropping(Game):
-    has_dropout = True
+def test_each_player_is_first_once_in_a_step() -> None:
+    task = Told()
+    evaluate = oracle(task)
+    groups = [{"params": [task.x], "player": "x"}, {"params": [task.y], "player": "y"}]
+    optimizer = Alternating(torch.optim.SGD(groups, lr=0.1), order=[["x"], ["y"], ["y"], ["x", "y"]])
+    for _ in range(2):
+        evaluate.begin_step()
+        optimizer.step(evaluate)  # type: ignore[arg-type]
+    assert [(call.players, call.first) for call in task.calls] == 2 * [
+        (("x",), ("x",)), (("y",), ("y",)), (("y",), ()), (ALL, ())
+    ]  # fmt: skip
 
-    def losses(self, batch: Tensor, players: Sequence[str]) -> dict[str, Tensor]:
-        mask = (torch.rand(2) < 0.5).to(self.x.dtype)
-        value = (mask * self.x * self.y).sum() + torch.rand(())
-        return {name: value if name == "x" else -value for name in players}
+
+def test_the_streams_of_a_call_are_functions_of_seed_purpose_and_draw() -> None:
+    call = Call(ALL, 3, fresh=True, first=ALL, seed=5)
+    assert call.stream("dropout") == derive(5, "dropout", 3) == call._replace(fresh=False, first=()).stream("dropout")
+    assert len({call.stream("latent"), *(call._replace(**{k: 4}).stream("dropout") for k in ("draw", "seed"))}) == 3
 
 
-def test_dropout_is_a_function_of_the_seed_and_the_evaluation() -> None:
-    def losses(seed: int, disturbed: bool) -> list[float]:
-        evaluate = oracle(Dropping(), seed=seed)
-        values = []
-        for _ in range(4):
-            evaluate.begin_step()
-            evaluate()
-            values.append(evaluate.losses["x"].item())
-            if disturbed:
-                torch.rand(7)
-        return values
+class Exploding(Game):
+    """The loss of one replica (or of the only run) is not finite from its `last`-th evaluation on."""
 
-    assert losses(1, disturbed=False) == losses(1, disturbed=True)
-    assert losses(1, disturbed=False) != losses(2, disturbed=False)
-    assert len(set(losses(1, disturbed=False))) == 4
+    def __init__(self, last: int, replicas: int) -> None:
+        super().__init__(replicas)
+        self.last, self.evaluations = last, 0
+
+    def losses(self, batch: Tensor, call: Call) -> dict[str, Tensor]:
+        self.evaluations += 1
+        values = super().losses(batch, call)
+        worst = torch.ones(self.replicas)
+        worst[-1] = float("inf") if self.evaluations >= self.last else 1.0
+        return {name: value * worst.view(value.shape) for name, value in values.items()}
+
+
+CHAINS: dict[str, Any] = {
+    "plain": lambda base: base,
+    "extragradient": ProximalPoint,
+    "three evaluations, relaxed": lambda base: Lookahead(ProximalPoint(base, inner=3, relaxation=0.5), k=2),
+    "alternating": lambda base: Alternating(base, order=[["x"], ["y"], ["x"]]),
+    "extragradient over alternating": lambda base: Lookahead(ProximalPoint(Alternating(base)), k=2),
+    "past extragradient": PastExtragradient,
+    "optimistic": lambda base: PastExtragradient(base, memory="step"),
+}
+
+
+class Memory:
+    """A log that keeps the last scores of each kind of weights."""
+
+    def __init__(self) -> None:
+        self.scores: dict[str, list[float]] = {}
+
+    def row(self, position: dict[str, Any], metrics: Scores, replicas: list[int] | None = None) -> None:
+        if position["split"] == "test" and replicas is not None:
+            self.scores[position["weights"]] = metrics["distance"].expand(replicas[-1] + 1)[replicas].tolist()
+
+    def rows(self) -> list[dict[str, Any]]:
+        return []
+
+    def improved(self) -> list[int]:
+        return []
+
+    def diverged(self, replicas: list[int]) -> None:
+        self.lost = replicas
+
+
+@pytest.mark.parametrize("last", range(1, 16))
+@pytest.mark.parametrize("replicas", [1, 3])
+@pytest.mark.parametrize("chain", CHAINS)
+def test_numbers_looked_at_once_a_step_end_at_the_same_weights(chain: str, replicas: int, last: int) -> None:
+    """As on a GPU, which would have to be waited for in every evaluation."""
+
+    def ended(waits: bool) -> tuple[list[Tensor], Any]:
+        task, log = Exploding(last, replicas), Memory()
+        groups = [{"params": [task.x], "player": "x"}, {"params": [task.y], "player": "y"}]
+        optimizer = CHAINS[chain](torch.optim.SGD(groups, lr=0.1, momentum=0.5))
+        evaluate = oracle(task)
+        evaluate.waits = waits
+        run = Trainer(task, optimizer, evaluate, schedule=Constant(), budget=Budget(None, 99, None), log=log)  # type: ignore[arg-type]
+        before: list[Tensor] = []
+        with contextlib.suppress(Diverged):
+            while run.step < 16:
+                before = [p.detach().clone() for p in run.parameters()]
+                run.take_step()
+        if replicas == 1:
+            assert same(before, run.parameters())  # back where the step began
+        slow = [s for w in optimizer.state_dict().get("wrappers", []) for s in w.get("slow") or []]
+        assert all(torch.isfinite(t).all() for t in [*run.parameters(), *slow])
+        return [*run.parameters(), *slow], (run.step, log.scores, log.lost)
+
+    (weights, told), (later, told_later) = ended(waits=True), ended(waits=False)
+    assert same(weights, later)
+    assert told == told_later
+
+
+def same(a: list[Tensor], b: list[Tensor]) -> bool:
+    return all(torch.equal(x, y) for x, y in zip(a, b, strict=True))
+
+
+def test_what_an_optimizer_evaluates_beyond_its_word_is_looked_at_too() -> None:
+    task = Exploding(last=4, replicas=1)
+    evaluate = oracle(task)
+    evaluate.waits = False
+    optimizer = torch.optim.LBFGS([task.x, task.y], lr=0.01, max_iter=20, tolerance_change=0)
+    with pytest.raises(Diverged):
+        optimizer.step(evaluate)  # type: ignore[arg-type]
+    assert task.evaluations == 4
+
+
+def test_what_was_never_looked_at_is_noticed_after_the_step() -> None:
+    task = Exploding(last=1, replicas=1)
+    evaluate = oracle(task)
+    evaluate.waits, evaluate.calls_a_step = False, 2
+    evaluate()
+    with pytest.raises(Diverged):
+        evaluate.look()

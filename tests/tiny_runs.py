@@ -18,9 +18,11 @@ import yaml
 
 from lookahead_bench.cli import command
 from lookahead_bench.configuration import Config
+from lookahead_bench.hardware import Machine
 from lookahead_bench.runs.checkpoint import generations, load_newest
 from lookahead_bench.runs.lock import Lock
 from lookahead_bench.runs.run import RunResult, execute
+from lookahead_bench.tasks.base import Call, Task
 
 DIGITS = ["model.hidden=[8]", "max_steps=30", "tracker=none"]  # 18 steps are an epoch
 
@@ -49,6 +51,19 @@ _FORKS = multiprocessing.get_context("forkserver")  # imports torch once; every 
 _FORKS.set_forkserver_preload(
     ["lookahead_bench.runs.session", "lookahead_bench.report.summary", "torch._dynamo", "sklearn.datasets"]
 )
+
+
+def machine(**node: Any) -> Machine:
+    """This processor, for a run that is too short to compile; keys of a `gpu` node where `auto` will not do."""
+    return Machine(
+        {key: "auto" for key in ("channels_last", "compile", "fused", "threads")} | node, torch.device("cpu")
+    )
+
+
+def everyone(task: Task, draw: int = 0, first: bool = True) -> Call:
+    """An evaluation of every player, the step's first one or a later one."""
+    players = tuple(task.players)
+    return Call(players, draw, fresh=first, first=players if first else (), seed=1)
 
 
 def at(config: Config, results: Path) -> Config:

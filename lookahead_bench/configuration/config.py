@@ -39,7 +39,8 @@ class Config:
     @property
     def data(self) -> str | None:
         """The data set that the task reads, if any: a fact of the task, or a key of its node."""
-        return self.about.get("data", self["dataset"].get("data"))
+        name: str | None = self.about.get("data", self["dataset"].get("data"))
+        return name
 
     @property
     def scientific(self) -> dict[str, Any]:

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from lookahead_bench.data.epochs import Epochs
 from lookahead_bench.errors import ConfigError
 from lookahead_bench.seeds import generator
 
@@ -88,43 +89,39 @@ class Images:
         """Images [B, C, H, W] and labels [B] at index [B]; offsets: top, left of each crop; flipped: rows to mirror."""
         device = self.labels.device
         if offsets is None:
-            index = index.to(device)
+            index = moved(index, device)
             pixels = self.windows[index, self.pad, self.pad]
         else:
-            index, top, left = torch.stack([index, *offsets]).to(device)
+            index, top, left = moved(torch.stack([index, *offsets]), device)
             pixels = self.windows[index, top, left]
         if flipped is not None:
-            flipped = flipped.to(device)
+            flipped = moved(flipped, device)
             mirrored = pixels.index_select(0, flipped).flip(2 if self.channels_last else 3)
             pixels.index_copy_(0, flipped, mirrored)
         values = pixels.flatten(1).to(self._mean.dtype).sub_(self._mean).mul_(self._scale).view(pixels.shape)
         return values.permute(0, 3, 1, 2) if self.channels_last else values, self.labels[index]
 
 
+def moved(tensor: Tensor, device: torch.device) -> Tensor:
+    """A processor's tensor on the device; the processor does not wait for a GPU to get there."""
+    return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor.to(device)
+
+
 class Stream:
     """The training batches of one seed, or of several at once: `batch(draw)` is a pure function.
 
     seeds: one, for batches [B, ...], or R of them, for batches [R, B, ...] whose row r is what seeds[r] alone gives.
-    The order depends on (seed, epoch) only, the augmentation (crop, and a flip of every other image) on (seed, draw).
-    An incomplete last batch is dropped.
+    The order is that of `Epochs`; the augmentation (crop, and a flip of every other image) depends on (seed, draw).
     """
 
     def __init__(self, images: Images, seeds: Sequence[int], batch_size: int, augment: bool) -> None:
-        if batch_size > len(images):
-            raise ConfigError(f"dataset.batch_size={batch_size}: at most the {len(images)} training images")
         self.images, self.seeds, self.batch_size, self.augment = images, tuple(seeds), batch_size, augment
-        self.batches_per_epoch = len(images) // batch_size
-        self._orders: tuple[int, list[Tensor]] = (-1, [])
+        self._epochs = Epochs(len(images), batch_size, seeds)
+        self.batches_per_epoch = self._epochs.batches
 
     def batch(self, draw: int) -> tuple[Tensor, Tensor]:
         """The draw-th batch (0, 1, 2, ...): images and labels."""
-        epoch, position = divmod(draw, self.batches_per_epoch)
-        if self._orders[0] != epoch:
-            count = len(self.images)
-            orders = [torch.randperm(count, generator=generator(seed, "order", epoch)) for seed in self.seeds]
-            self._orders = epoch, orders
-        start = position * self.batch_size
-        index = torch.cat([order[start : start + self.batch_size] for order in self._orders[1]])
+        index = self._epochs.rows(draw)
         if self.augment:
             drawn = [self._augmentation(generator(seed, "augmentation", draw)) for seed in self.seeds]
             top, left, flip = torch.cat(drawn, dim=1)

@@ -12,9 +12,9 @@ import torch
 from torch import Tensor
 
 from lookahead_bench.runs import checkpoint
-from lookahead_bench.runs.files import MANY
+from lookahead_bench.runs.files import MANY, atomic
 from lookahead_bench.runs.store import RunDirectory
-from lookahead_bench.tasks.base import Scores
+from lookahead_bench.tasks.base import Picture, Scores
 
 HOLD = 200  # rows
 
@@ -33,7 +33,7 @@ class Recorder:
     """The trainer's log for R runs: a metric of shape [] or [R] becomes a number in each run's metrics.jsonl.
 
     metric, direction   the headline score, "max" or "min", of the first split that the task reports
-    on_row              called with every row of a single run (the tracker)
+    on_row, on_picture  called with every row, and every picture, of a single run (the tracker)
     on_diverged         called with the replicas that have just ended so
     """
 
@@ -43,10 +43,11 @@ class Recorder:
         metric: str,
         direction: str,
         on_row: Callable[[dict[str, Any]], None] = lambda row: None,
+        on_picture: Callable[[dict[str, Any], str, Picture], None] = lambda position, name, picture: None,
         on_diverged: Callable[[list[int]], None] = lambda replicas: None,
     ) -> None:
         self.runs, self.metric, self.sign = runs, metric, 1 if direction == "max" else -1
-        self.on_row, self.on_diverged = on_row, on_diverged
+        self.on_row, self.on_picture, self.on_diverged = on_row, on_picture, on_diverged
         self.summary: list[dict[str, Any]] = [{"final": {}, "best": None} for _ in runs]
         self.weights = "fast"  # the kind that the best score is chosen among
         self.ended: set[int] = set()  # the replicas that have diverged: nobody may go on from their later states
@@ -69,6 +70,21 @@ class Recorder:
                 self._score(r, position, {name: column[r] for name, column in columns.items()})
         if len(self.runs) == 1 and whose:
             self.on_row(position | {name: column[0] for name, column in columns.items()})
+
+    def rows(self) -> list[dict[str, Any]]:
+        """All rows of a single run so far."""
+        self.flush()
+        return self.runs[0].rows()
+
+    def picture(self, position: dict[str, Any], name: str, picture: Picture) -> None:
+        """Write a single run's samples/NAME.png; one of the same name makes place."""
+        from PIL import Image
+
+        folder = self.runs[0].path / "samples"
+        folder.mkdir(exist_ok=True)
+        with atomic(folder / f"{name}.png") as file:
+            Image.fromarray(picture).save(file, "PNG")
+        self.on_picture(position, name, picture)
 
     def _hold(self, position: dict[str, Any], metrics: Scores, whose: Sequence[int]) -> None:
         """Keep a row of many replicas, to be formatted together with those that follow."""

@@ -17,14 +17,13 @@ from lookahead_bench.build import Parts
 from lookahead_bench.configuration.rules import BUDGETS
 from lookahead_bench.errors import ConfigError, DataError, InterruptedBySignal
 from lookahead_bench.oracle import Diverged, Oracle
-from lookahead_bench.report.trajectory import draw_trajectory
 from lookahead_bench.runs import tracker
 from lookahead_bench.runs.files import write_all
 from lookahead_bench.runs.recorder import Recorder, join
 from lookahead_bench.runs.resume import Resumed, own_part
 from lookahead_bench.runs.signals import StopSignals
 from lookahead_bench.runs.store import FINISHED
-from lookahead_bench.trainer import Budget, Interrupted, Trainer
+from lookahead_bench.trainer import Budget, Cadence, Interrupted, Trainer
 
 
 class Session:
@@ -68,7 +67,7 @@ class Session:
     def train(self, signals: StopSignals) -> None:
         self.trainer = trainer = self.build()
         self.following = tracker.start(self.runs)
-        self.recorder.on_row = self.following.log
+        self.recorder.on_row, self.recorder.on_picture = self.following.log, self.following.picture
         trainer.stop_requested = lambda: signals.received is not None
         bar = tqdm(
             total=100, desc=self.runs[0].config.run_id, disable=None, leave=False,
@@ -77,7 +76,7 @@ class Session:
 
         def show(trainer: Trainer) -> None:
             if not bar.disable:
-                samples = trainer.oracle.draws * trainer.task.samples_per_batch * trainer.task.replicas
+                samples = trainer.task.samples(trainer.oracle.draws) * trainer.task.replicas
                 rate = samples / max(trainer.clock.seconds["train"], 1e-9)
                 bar.set_postfix_str(f"step {trainer.step}, {rate:,.0f} samples/s", refresh=False)
                 bar.update(100 * min(1.0, trainer.progress()) - bar.n)
@@ -95,9 +94,9 @@ class Session:
     def build(self) -> Trainer:
         """Task, optimizer, oracle and trainer, at the start or where the checkpoints stand."""
         config = self.config
-        self.settings = settings = self.parts.settings
-        torch.set_num_threads(settings.threads)
         task = self.parts.task([one.config["seed"] for one in self.runs])
+        self.settings = settings = task.settings or self.parts.machine.settle()
+        torch.set_num_threads(settings.threads)
         optimizer = self.parts.optimizer(task, fused=settings.fused)
         oracle = Oracle(
             task,
@@ -112,6 +111,7 @@ class Session:
             oracle,
             schedule=self.parts.schedule,
             budget=Budget(*(config[key] for key in BUDGETS)),
+            evaluate_every=Cadence.parse(config["evaluate_every"]),
             log=self.recorder,
             checkpoint_every=float(os.environ.get("LOOKAHEAD_BENCH_CHECKPOINT_SECONDS", "60")),
         )
@@ -126,8 +126,6 @@ class Session:
     def finish(self, status: str, **facts: Any) -> None:
         """Leave every run with the rows so far and this status; one that has diverged has its own already."""
         self.recorder.flush()
-        if status in FINISHED and len(self.runs) == 1:
-            draw_trajectory(self.runs[0].rows(), self.runs[0].path / "samples" / "trajectory.png")
         for r, old in enumerate(self.statuses):
             blown = status == "done" and not self.recorder.ended_finite(r)
             self.statuses[r] = "diverged" if old == "diverged" or blown else status
@@ -166,11 +164,11 @@ class Session:
 
     def counts(self, trainer: Trainer, r: int) -> dict[str, Any]:
         """Steps, oracle calls, samples and epochs of replica r."""
-        position = trainer.stopped.get(r) or trainer.position("", "")
+        position = trainer.stopped.get(r) or trainer.counts()
         return {name: position[name] for name in ("step", "oracle_calls", "samples", "epoch")}
 
     def samples_per_s(self, trainer: Trainer) -> float | None:
         """The rate of the whole program, over all replicas."""
-        position, seconds = trainer.position("", ""), trainer.clock.seconds["train"]
+        position, seconds = trainer.counts(), trainer.clock.seconds["train"]
         samples = sum(trainer.stopped.get(r, position)["samples"] for r in range(len(self.runs)))
         return round(samples / seconds, 1) if seconds else None

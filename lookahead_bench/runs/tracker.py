@@ -9,6 +9,7 @@ from typing import Any
 
 from lookahead_bench.configuration import Config
 from lookahead_bench.runs.store import RunDirectory
+from lookahead_bench.tasks.base import Picture
 
 log = logging.getLogger("lookahead_bench")
 TIMEOUT = 10  # seconds for anything that needs the network
@@ -18,6 +19,9 @@ class NoTracker:
     """The files of the run directory only."""
 
     def log(self, row: Mapping[str, Any]) -> None:
+        """Nothing."""
+
+    def picture(self, position: Mapping[str, Any], name: str, picture: Picture) -> None:
         """Nothing."""
 
     def finish(self, status: str) -> None:
@@ -73,6 +77,16 @@ class WandbTracker(NoTracker):
         if self._run is not None:
             self._safely(lambda: self._run.log(wandb_row(row), step=self._rows))
             self._rows += 1
+
+    def picture(self, position: Mapping[str, Any], name: str, picture: Picture) -> None:
+        """One series of pictures for each kind of weights, beside the row that comes next."""
+        if self._run is not None:
+            self._safely(lambda: self._log_picture(f"samples/{position['weights']}", name, picture))
+
+    def _log_picture(self, key: str, name: str, picture: Picture) -> None:
+        import wandb
+
+        self._run.log({key: wandb.Image(picture, caption=name)}, step=self._rows)
 
     def finish(self, status: str) -> None:
         if self._run is None:

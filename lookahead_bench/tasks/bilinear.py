@@ -43,7 +43,6 @@ class Bilinear(ClosedForm):
             self.batches = Stream(make, seeds, "order", dtype, device)
 
     def batch(self, draw: int) -> Batch:
-        super().batch(draw)
         return None if self.batches is None else self.batches(draw)
 
     def formulas(self, z: Tensor, batch: Batch) -> tuple[Tensor, Sequence[Tensor]]:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,10 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from lookahead_bench.optim import Ball, Box
-from lookahead_bench.tasks.base import Batch, Scores, Task
+from lookahead_bench.tasks.base import Batch, Call, Picture, Rows, Scores, Task
 from lookahead_bench.tasks.noise import Array, Stream, normal, rng
-
-NOTHING = contextlib.nullcontext()  # one for all evaluations: making one costs as much as a small formula
 
 
 class ClosedForm(Task):
@@ -48,7 +45,6 @@ class ClosedForm(Task):
         self.players = {name: [nn.Parameter(self.point[i])] for i, name in enumerate(players)}
         self._stream = Stream(normal(shape[1], shape[2], noise), seeds, "noise", dtype, device) if noise else None
         self._operator = self.point
-        self._draws = 0
         self._first_distance = self.distance() if self.solution is not None else None
 
     def tensor(self, values: Array) -> Tensor:
@@ -79,52 +75,50 @@ class ClosedForm(Task):
     # ----------------------------------------------------------------------------------------------- as a task is
 
     def batch(self, draw: int) -> Batch:
-        self._draws = draw + 1
         return self._stream(draw) if self._stream is not None else None
 
-    def losses(self, batch: Batch, players: Sequence[str]) -> dict[str, Tensor]:
+    def losses(self, batch: Batch, call: Call) -> dict[str, Tensor]:
         operator, losses = self.formulas(self.point, batch)
         if self._stream is not None and batch is not None:
             operator = operator + batch
             losses = [loss + inner for loss, inner in zip(losses, (self.point * batch).sum(-1), strict=True)]
         self._operator = operator
         named = dict(zip(self.players, losses, strict=True))
-        return named if len(players) == len(named) else {name: named[name] for name in players}
+        return named if len(call.players) == len(named) else {name: named[name] for name in call.players}
 
     def backward(self, losses: Mapping[str, Tensor]) -> None:
         for (name, (parameter,)), gradient in zip(self.players.items(), self._operator.unbind(0), strict=True):
             if name in losses:
                 parameter.grad = gradient
 
-    def frozen_statistics(self, frozen: bool) -> contextlib.AbstractContextManager[None]:
-        return NOTHING
-
-    def state_dict(self) -> dict[str, Any]:
-        return super().state_dict() | {"draws": self._draws}
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        super().load_state_dict(state)
-        self._draws = state["draws"]
-
     def distance(self) -> Tensor:
         """Euclidean distance of the joint point to the solution, of each replica."""
         assert self.solution is not None
         return norm(self.point - self.solution)
 
-    def train_metrics(self) -> Scores:
+    def train_metrics(self, draws: int) -> Scores:
         metrics: Scores = {}
         if self._first_distance is not None:
             metrics["distance"] = distance = self.distance()
-            if self._draws:
-                metrics["rate"] = (distance / self._first_distance) ** (1 / self._draws)
+            if draws:
+                metrics["rate"] = (distance / self._first_distance) ** (1 / draws)
         metrics["operator_norm"] = norm(self.formulas(self.point, None)[0])
         metrics |= self.scores()
         if self.point.shape[0] * self.point.shape[-1] == 2:
             metrics["x"], metrics["y"] = self.point.movedim(1, -1).reshape(2, -1).squeeze(-1).unbind(0)
         return metrics
 
-    def evaluate(self) -> Iterator[tuple[str, Scores]]:
-        yield "test", self.train_metrics()
+    def evaluate(self, draws: int) -> Iterator[tuple[str, Scores]]:
+        yield "test", self.train_metrics(draws)
+
+    def pictures(self, position: Mapping[str, Any], final: bool, rows: Rows) -> Iterable[tuple[str, Picture]]:
+        """The path of a run of two numbers, at its end."""
+        if not (final and position["step"] and position["weights"] == "fast" and self.point.numel() == 2):
+            return
+        from lookahead_bench.report.trajectory import draw_trajectory, path_of
+
+        if len(path := path_of(rows())) > 1:
+            yield "trajectory", draw_trajectory(path)
 
 
 def norm(values: Tensor) -> Tensor:

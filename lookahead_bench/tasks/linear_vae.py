@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from lookahead_bench.data.fetch import load
-from lookahead_bench.tasks.base import Batch, Scores, Task
+from lookahead_bench.tasks.base import Batch, Call, Scores, Task
 from lookahead_bench.tasks.noise import Array, rng
 from lookahead_bench.theory.ppca import ppca_optimum
 
@@ -78,7 +78,7 @@ class LinearVAE(Task):
         batch = images, torch.from_numpy(noise).to(images)
         return batch if self.replicas > 1 else tuple(part[0] for part in batch)
 
-    def losses(self, batch: Batch, players: Sequence[str]) -> dict[str, Tensor]:
+    def losses(self, batch: Batch, call: Call) -> dict[str, Tensor]:
         return {"model": -(self.elbo() if batch is None else self.sampled_elbo(*batch))}
 
     def elbo(self) -> Tensor:
@@ -106,7 +106,7 @@ class LinearVAE(Task):
         return reconstruction + (log_variance - log_variance.exp() + 1).sum(-1) / 2 - explained / 2
 
     @torch.no_grad()
-    def train_metrics(self) -> Scores:
+    def train_metrics(self, draws: int) -> Scores:
         elbo = self.elbo()
         return {"elbo": elbo, "gap": self.optimum - elbo}
 
@@ -119,10 +119,13 @@ class LinearVAE(Task):
         alive = (means.square() / 2 + constant.unsqueeze(-2) >= self.epsilon).to(means.dtype).mean(-2)
         return (alive > self.delta).sum(-1).to(means.dtype)
 
-    def evaluate(self) -> Iterator[tuple[str, Scores]]:
+    def evaluate(self, draws: int) -> Iterator[tuple[str, Scores]]:
         fixed = torch.full_like(self.parameters["log_noise"].squeeze(-1), self.ppca_active)
         noise = self.parameters["log_noise"].detach().exp().squeeze(-1)
-        yield "val", self.train_metrics() | {"active": self.active(), "ppca_active": fixed, "noise_variance": noise}
+        yield (
+            "val",
+            self.train_metrics(draws) | {"active": self.active(), "ppca_active": fixed, "noise_variance": noise},
+        )
 
 
 @functools.lru_cache(maxsize=1)  # the runs of a study share it

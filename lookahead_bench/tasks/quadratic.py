@@ -58,7 +58,6 @@ class NoisyQuadratic(ClosedForm):
         self._centres = Stream(normal(1, dim), seeds, "noise", dtype, device)
 
     def batch(self, draw: int) -> Batch:
-        super().batch(draw)
         return self._centres(draw) * self.deviation
 
     def formulas(self, z: Tensor, batch: Batch) -> tuple[Tensor, Sequence[Tensor]]:
@@ -93,7 +92,6 @@ class FiniteSum(ClosedForm):
         self._epoch = -1
 
     def batch(self, draw: int) -> Batch:
-        super().batch(draw)
         epoch, position = divmod(draw, self.n)
         if epoch != self._epoch:
             orders = [rng(seed, "order", epoch).permutation(self.values) for seed in self.seeds]

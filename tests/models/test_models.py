@@ -8,25 +8,22 @@ from typing import Any
 import pytest
 import torch
 import yaml
-from hydra.utils import get_class
 from torch import nn
 
+from lookahead_bench.build import model_of
 from lookahead_bench.models.resnet import Block, ResNet
 from lookahead_bench.models.stacked import forward, stack
 
 CONF = Path(__file__).resolve().parents[2] / "conf" / "model"
 MODELS = {path.stem: yaml.safe_load(path.read_text()) for path in sorted(CONF.glob("*.yaml"))}
 IMAGE_MODELS = [name for name in ("mlp", "cnn", "resnet20", "resnet18") if name in MODELS]
-NOT_ARGUMENTS = ("name", "description", "batchnorm", "convolutional")
 CIFAR: dict[str, Any] = {"in_shape": (3, 32, 32), "classes": 10}
 
 
 def build(name: str, seed: int = 0, **shape: Any) -> nn.Module:
-    node = {key: value for key, value in MODELS[name].items() if key not in NOT_ARGUMENTS}
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        network: nn.Module = get_class(node.pop("_target_"))(**node, **(shape or CIFAR))
-    return network
+        return model_of(MODELS[name])(**(shape or CIFAR))
 
 
 @pytest.mark.parametrize(("name", "classes", "count"), [("resnet18", 10, 11_173_962), ("resnet20", 10, 269_722)])
@@ -37,9 +34,9 @@ def test_parameter_counts_are_the_published_ones(name: str, classes: int, count:
 
 @pytest.mark.parametrize("name", IMAGE_MODELS)
 def test_the_yaml_says_what_is_in_the_network(name: str) -> None:
-    for key, kind in (("batchnorm", nn.BatchNorm2d), ("convolutional", nn.Conv2d)):
-        found = any(isinstance(module, kind) for module in build(name).modules())
-        assert MODELS[name].get(key, False) is found
+    assert MODELS[name]["about"]["batchnorm"] is any(
+        isinstance(module, nn.BatchNorm2d) for module in build(name).modules()
+    )
     assert MODELS[name]["name"] == name
 
 

@@ -47,7 +47,7 @@ def test_expected_loss_is_the_recursions(trainer: Callable[..., Trainer], method
     for step in (5, 40):
         while running.step < step:
             running.take_step()
-        losses = running.task.train_metrics()["expected_loss"].numpy()
+        losses = running.task.train_metrics(0)["expected_loss"].numpy()
         moments = theory.noisy_cycle(CURVATURE, 1 / CURVATURE, LR, k, alpha).after(
             step // (k if isinstance(k, int) else 1), np.full(DIM, 2.0), np.full(DIM, 0.25)
         )

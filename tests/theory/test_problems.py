@@ -7,6 +7,7 @@ from collections.abc import Callable
 import pytest
 import torch
 import yaml
+from tiny_runs import everyone
 
 from lookahead_bench.configuration.files import CONF
 from lookahead_bench.tasks.closed_form import ClosedForm
@@ -34,10 +35,10 @@ def test_operator_is_the_gradient_of_each_players_own_loss(
 ) -> None:
     task = closed_form(trainer(f"dataset={name}", f"replicas={replicas}", *more))
     batch = task.batch(5)
-    task.backward(task.losses(batch, list(task.players)))
+    task.backward(task.losses(batch, everyone(task)))
     closed = [p.grad for (p,) in task.players.values()]
     task.point = task.point.clone().requires_grad_()
-    losses = task.losses(batch, list(task.players))
+    losses = task.losses(batch, everyone(task))
     for i, (loss, gradient) in enumerate(zip(losses.values(), closed, strict=True)):
         (whole,) = torch.autograd.grad(loss.sum(), task.point, retain_graph=True)
         torch.testing.assert_close(gradient, whole[i], rtol=1e-12, atol=1e-13)
