@@ -320,6 +320,31 @@ def test_evaluation_weights_do_not_disturb_training(name: str) -> None:
         assert same(visited.weights(), plain.weights())
 
 
+def test_frozen_and_unused_parameters_stay_and_the_others_train(name: str) -> None:
+    nets = [Net(), Net(seed=3)]
+    for net in nets:
+        net.model[0].bias.requires_grad_(False)
+        net.players["y"].append(nn.Parameter(torch.full((2,), 0.3)))  # the loss does not use it
+    net, fresh = nets
+    optimizer, resumed = (build(name, n, lr=0.02) for n in nets)
+    used, unused = dict(net.model.named_parameters()), net.players["y"][-1]
+    before = {key: p.detach().clone() for key, p in used.items()}
+    for _ in range(cycle(optimizer) + 2):
+        optimizer.step(net)
+        with evaluation_weights(optimizer):
+            assert torch.equal(used["0.bias"], before["0.bias"])
+            assert unused.tolist() == torch.full((2,), 0.3).tolist()
+    assert [key for key, p in used.items() if torch.equal(p, before[key])] == ["0.bias"]
+    assert unused.tolist() == torch.full((2,), 0.3).tolist()
+    assert (used["0.bias"].grad, unused.grad) == (None, None)
+    fresh.model.load_state_dict(net.model.state_dict())
+    fresh.evaluations = net.evaluations
+    resumed.load_state_dict(saved(optimizer))
+    train(net, optimizer, cycle(optimizer) + 1)
+    train(fresh, resumed, cycle(optimizer) + 1)
+    assert same(everything(fresh, resumed), everything(net, optimizer))
+
+
 def test_bfloat16_and_float64(name: str) -> None:
     for dtype in (torch.bfloat16, torch.float64):
         net = Net(dtype=dtype)
