@@ -15,9 +15,11 @@ from lookahead_bench.optim.lookahead import Lookahead
 from lookahead_bench.optim.past_extragradient import PastExtragradient
 from lookahead_bench.optim.projected import Ball, Box, Projected
 from lookahead_bench.optim.proximal_point import ProximalPoint
+from lookahead_bench.optim.sam import SAM
 from lookahead_bench.optim.wrapper import Wrapper
 
 __all__ = [
+    "SAM",
     "Alternating",
     "Averaged",
     "Ball",

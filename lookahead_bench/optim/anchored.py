@@ -1,4 +1,4 @@
-"""What ProximalPoint and PastExtragradient share: a base step taken from an anchor with a gradient from elsewhere."""
+"""What ProximalPoint, PastExtragradient and SAM share: a base step from here with a gradient from elsewhere."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ from lookahead_bench.optim.wrapper import Closure, Wrapper, chain, closure_calls
 
 
 class Anchored(Wrapper):
-    """Steps of the base from an anchor; abstract.
+    """Steps of the base from an anchor, where the parameters are back whenever a step raises; abstract.
+
+    A subclass overrides `_update_from`.
 
     Raises:
         ValueError: the innermost optimizer calls its closure more than once a step (LBFGS). One that does so without
@@ -34,6 +36,17 @@ class Anchored(Wrapper):
             f"{type(self).__name__} gives its base one gradient at a time, and {type(innermost).__name__} does not "
             "call its closure once a step: take a first-order base such as torch.optim.SGD"
         )
+
+    def _update(self, closure: Closure | None) -> Any:
+        anchor = foreach.clones(self.parameters())
+        try:
+            return self._update_from(anchor, closure)
+        except BaseException:
+            self._go_back(anchor)
+            raise
+
+    def _update_from(self, anchor: list[Tensor], closure: Closure | None) -> Any:
+        raise NotImplementedError
 
     def _indices(self, players: Collection[str] | None) -> list[int]:
         owners = [group.get("player") for group in self.param_groups for _ in group["params"]]
@@ -55,18 +68,26 @@ class Anchored(Wrapper):
         moves. Only the evaluated players' go back, so that over Alternating the next player meets this one's move.
         Adding the base's increment to the anchor afterwards would lose it to rounding.
         """
-        calls, expected = 0, closure_calls(self.base)
 
         def evaluate(**request: Any) -> Any:
-            nonlocal calls
-            calls += 1
-            if calls > expected:
-                raise RuntimeError(self._refusal(list(chain(self))[-1]))
             loss = closure(**request)
             self._go_back(anchor, request.get("players"))
             return loss
 
-        loss = self.base.step(evaluate)
+        return self._step_base(evaluate)
+
+    def _step_base(self, closure: Closure) -> Any:
+        """The base's step, which must call the closure as often as it should; returns the first loss."""
+        calls, expected = 0, closure_calls(self.base)
+
+        def counted(**request: Any) -> Any:
+            nonlocal calls
+            calls += 1
+            if calls > expected:
+                raise RuntimeError(self._refusal(list(chain(self))[-1]))
+            return closure(**request)
+
+        loss = self.base.step(counted)
         if calls < expected:
             raise RuntimeError(self._refusal(list(chain(self))[-1]))
         return loss

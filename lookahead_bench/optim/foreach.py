@@ -40,6 +40,11 @@ def scale_(targets: list[Tensor], factor: float) -> None:
         torch._foreach_mul_(targets, factor)
 
 
+def scaled(tensors: list[Tensor], factor: Tensor) -> list[Tensor]:
+    """factor tensor; the factor stays on its device"""
+    return list(torch._foreach_mul(tensors, factor)) if tensors else []
+
+
 def zero_(targets: list[Tensor]) -> None:
     """target <- 0"""
     if targets:

@@ -49,19 +49,12 @@ class PastExtragradient(Anchored):
     def __init__(self, base: Optimizer, memory: str = "gradient") -> None:
         super().__init__(base, memory=memory)
 
-    def _update(self, closure: Closure | None) -> Any:
+    def _update_from(self, anchor: list[Tensor], closure: Closure | None) -> Any:
         if closure is None:
             raise RuntimeError("PastExtragradient needs the gradient at a point ahead: call step(closure)")
-        anchor = foreach.clones(self.parameters())
-        try:
-            if self.memory == "gradient":
-                return self._update_from_gradient(anchor, closure)
-            return self._update_from_step(anchor, closure)
-        except BaseException:
-            self._go_back(anchor)
-            raise
+        return (self._with_gradient if self.memory == "gradient" else self._with_step)(anchor, closure)
 
-    def _update_from_gradient(self, anchor: list[Tensor], closure: Closure) -> Any:
+    def _with_gradient(self, anchor: list[Tensor], closure: Closure) -> Any:
         parameters = self.parameters()
         past = self.past
         present: list[Tensor | None] = [None] * len(parameters)
@@ -85,7 +78,7 @@ class PastExtragradient(Anchored):
         self.past = present
         return loss
 
-    def _update_from_step(self, anchor: list[Tensor], closure: Closure) -> Any:
+    def _with_step(self, anchor: list[Tensor], closure: Closure) -> Any:
         parameters = self.parameters()
         if self.past is not None:
             moved = [(p, change) for p, change in zip(parameters, self.past, strict=True) if change is not None]

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
+from lookahead_bench.optim import foreach
 from lookahead_bench.optim.wrapper import Closure, Wrapper
 from lookahead_bench.ranges import is_number, require
 
@@ -24,7 +25,7 @@ class Projected(Wrapper):
         z <- P(base step of z)
 
     Projected(ProximalPoint(base)) projects the new anchor only; ProximalPoint(Projected(base)) every inner point too,
-    which is the resolvent form.
+    which is the resolvent form. A frozen parameter (requires_grad=False) is part of the point, and stays.
 
     Args:
         base: a torch optimizer, Alternating, ProximalPoint or PastExtragradient.
@@ -49,7 +50,11 @@ class Projected(Wrapper):
 
     def _update(self, closure: Closure | None) -> Any:
         loss = self.base.step(closure)
-        self.constraint(self.parameters())
+        parameters = self.parameters()
+        frozen = [p for p in parameters if not p.requires_grad]
+        kept = foreach.clones(frozen)
+        self.constraint(parameters)
+        foreach.copy_(frozen, kept)
         return loss
 
 

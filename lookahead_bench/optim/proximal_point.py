@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
+from torch import Tensor
 from torch.optim import Optimizer
 
 from lookahead_bench.optim import foreach
@@ -49,21 +50,13 @@ class ProximalPoint(Anchored):
     def evaluations(self) -> int:
         return self.inner
 
-    def _update(self, closure: Closure | None) -> Any:
-        if closure is None and self.inner > 1:
+    def _update_from(self, anchor: list[Tensor], closure: Closure | None) -> Any:
+        if self.inner == 1:
+            losses = [self.base.step(closure)]
+        elif closure is None:
             raise RuntimeError(f"ProximalPoint(inner={self.inner}) needs {self.inner} gradients: call step(closure)")
-        anchor = foreach.clones(self.parameters())
-        first = None
-        try:
-            if closure is None or self.inner == 1:
-                first = self.base.step(closure)
-            else:
-                for t in range(self.inner):
-                    loss = self._step_from(anchor, closure)
-                    first = loss if t == 0 else first
-        except BaseException:
-            self._go_back(anchor)
-            raise
+        else:
+            losses = [self._step_from(anchor, closure) for _ in range(self.inner)]
         if self.relaxation < 1:
             foreach.lerp_(self.parameters(), anchor, 1 - self.relaxation)
-        return first
+        return losses[0]

@@ -19,7 +19,7 @@ Array = np.ndarray[Any, np.dtype[Any]]
 Node = Mapping[str, Any]  # a resolved optimizer node
 
 LINEAR_BASES = ("torch.optim.SGD",)
-WRAPPERS = ("Alternating", "Averaged", "Lookahead", "PastExtragradient", "ProximalPoint")  # that `Method` works out
+LINEAR_WRAPPERS = ("Alternating", "ProximalPoint", "PastExtragradient", "Lookahead", "Averaged")  # what `Method` does
 
 
 def each(value: Any) -> list[Any]:
@@ -43,9 +43,8 @@ class Method:
         names = [w["_target_"].rpartition(".")[2] for w in node["wrappers"]]
         if node["base"]["_target_"] not in LINEAR_BASES:
             raise ValueError(f"{node['base']['_target_']} is not linear in the gradient")
-        unknown = [name for name in names if name not in WRAPPERS]
-        if unknown:
-            raise ValueError(f"{unknown[0]} has no closed form here")
+        if unknown := sorted(set(names) - set(LINEAR_WRAPPERS)):
+            raise ValueError(f"{', '.join(unknown)} has no closed form here")
         if any(each(node.get("outer_momentum", 0.0))) or set(each(node.get("pullback", "none"))) != {"none"}:
             raise ValueError("no closed form with outer_momentum or pullback here")
         self.A, self.d = A + node.get("weight_decay", 0.0) * np.eye(len(A)), len(A)
@@ -99,8 +98,7 @@ def linear_map(node: Node, A: Array, blocks: Sequence[Sequence[int]] = ()) -> tu
     """The matrix of one whole cycle of the method on (z, momentum, memory), and how many steps a cycle has.
 
     node: a resolved optimizer node over torch.optim.SGD; A: F(z) = A z; blocks: each player's indices, in order.
-    Errors: ValueError for a base that is not linear in the gradient, a wrapper that `Method` does not know, outer
-    momentum and pullback.
+    Errors: ValueError for a base or a wrapper that is not linear in the gradient, outer momentum, pullback.
     """
     method = Method(node, A, blocks)
     d = method.d

@@ -79,7 +79,7 @@ class Net:
         self.evaluations += 1
         self.grad_enabled.append(torch.is_grad_enabled())
         loss = self.model(batch).square().mean()
-        loss.backward(inputs=parameters)
+        loss.backward(inputs=[p for p in parameters if p.requires_grad])
         return loss
 
     def weights(self) -> list[Tensor]:

@@ -93,6 +93,15 @@ class ProximalPoint(Method):
         return z + self.relaxation * (w - z)
 
 
+class Sam(Method):
+    def __init__(self, base: Sgd | Adam, rho: float) -> None:
+        self.base, self.rho = base, rho
+
+    def step(self, F: Operator, z: Vector) -> Vector:
+        g = F(z)
+        return self.base.move(z, F(z + self.rho * g / np.linalg.norm(g)))
+
+
 class PastGradient(Method):
     def __init__(self, base: Sgd | Adam) -> None:
         self.base = base

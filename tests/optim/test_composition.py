@@ -15,6 +15,7 @@ from torch.optim import LBFGS, SGD, Optimizer
 from lookahead_bench import optim
 from lookahead_bench.composition import place
 from lookahead_bench.optim import (
+    SAM,
     Alternating,
     Averaged,
     Box,
@@ -34,9 +35,10 @@ WRAP = {
     "proj": lambda b: Projected(b, BOX),
     "prox": ProximalPoint,
     "past": PastExtragradient,
+    "sam": SAM,
     "alt": Alternating,
 }
-ALLOWED = ("la", "avg"), ("proj",), ("prox", "past"), ("alt",), ("proj",)
+ALLOWED = ("la", "avg"), ("proj",), ("prox", "past", "sam"), ("alt",), ("proj",)
 
 
 def allowed(names: tuple[str, ...]) -> bool:
@@ -134,6 +136,7 @@ def test_closure_calls() -> None:
     assert closure_calls(sgd()) == closure_calls(PastExtragradient(sgd())) == closure_calls(Lookahead(sgd(), k=7)) == 1
     assert closure_calls(Averaged(Lookahead(ProximalPoint(Projected(sgd(), BOX), inner=4)))) == 4
     assert closure_calls(ProximalPoint(Alternating(sgd(), blocks), inner=5)) == 15
+    assert closure_calls(SAM(Alternating(sgd(), blocks))) == 6
 
 
 FACTS = ("level", "ranges", "nests", "projects_outside", "elementwise")

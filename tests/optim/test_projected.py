@@ -105,6 +105,16 @@ def test_needs_a_callable() -> None:
         Projected(SGD([nn.Parameter(torch.ones(1))], lr=0.1), None)  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize("constraint", [Box(-1, 1), Ball(1.0)])
+def test_a_frozen_parameter_stays_outside(constraint: Any) -> None:
+    frozen, free = nn.Parameter(torch.tensor([5.0]), requires_grad=False), nn.Parameter(torch.tensor([5.0]))
+    optimizer = Projected(SGD([frozen, free], lr=0.1), constraint)
+    free.grad = torch.zeros(1)
+    optimizer.step()
+    assert frozen.item() == 5
+    assert free.item() <= 1
+
+
 class ClippedBilinear:
     """min over theta, max over phi of theta phi, phi in [-1, 1], from (2, 1/2): Figure 1 of Gidel et al. 2019."""
 

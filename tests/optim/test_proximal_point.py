@@ -12,7 +12,7 @@ from optim_problems import Game, Net, same
 from torch import nn
 from torch.optim import LBFGS, SGD, Adam, Optimizer, RAdam
 
-from lookahead_bench.optim import Alternating, Lookahead, PastExtragradient, ProximalPoint
+from lookahead_bench.optim import SAM, Alternating, Lookahead, PastExtragradient, ProximalPoint
 
 
 @pytest.mark.parametrize("make", [lambda p: SGD(p, lr=0.1, momentum=0.9), lambda p: Adam(p), lambda p: RAdam(p)])
@@ -163,7 +163,7 @@ class Deaf(SGD):
         return super().step()
 
 
-@pytest.mark.parametrize("method", [ProximalPoint, PastExtragradient])
+@pytest.mark.parametrize("method", [ProximalPoint, PastExtragradient, SAM])
 class TestBasesItCannotServe:
     def test_lbfgs_is_refused(self, method: Any) -> None:
         p = nn.Parameter(torch.ones(2))

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from optim_problems import Game
 from torch.optim import SGD, Adam, Optimizer
 
-from lookahead_bench.optim import Averaged, Lookahead, PastExtragradient, ProximalPoint, evaluation_weights
+from lookahead_bench.optim import SAM, Averaged, Lookahead, PastExtragradient, ProximalPoint, evaluation_weights
 
 Groups = list[dict[str, object]]
 BASES: dict[str, tuple[Callable[[Groups], Optimizer], Callable[[], twins.Sgd | twins.Adam]]] = {
@@ -44,6 +44,8 @@ METHODS: dict[str, tuple[Callable[[Optimizer], Optimizer], Callable[[twins.Sgd |
         lambda b: Lookahead(ProximalPoint(b, inner=3, relaxation=0.5), k=2),
         lambda b: twins.Lookahead(twins.ProximalPoint(b, 3, 0.5), 2, 0.5),
     ),
+    "sam": (lambda b: SAM(b, rho=0.3), lambda b: twins.Sam(b, 0.3)),
+    "la-sam": (lambda b: Lookahead(SAM(b, rho=0.1), k=3), lambda b: twins.Lookahead(twins.Sam(b, 0.1), 3, 0.5)),
     "mean": (lambda b: Averaged(b), lambda b: twins.Averaged(twins.Plain(b), None)),
     "ema of lookahead": (
         lambda b: Averaged(Lookahead(b, k=3), decay=0.9),

@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 import torch
 import yaml
-from hydra.utils import get_class
 from tiny_runs import everyone, final_state, machine, rows
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
 from lookahead_bench import run
+from lookahead_bench.build import model_of
 from lookahead_bench.hardware import Machine, Settings
 from lookahead_bench.models.mlp import MLP
 from lookahead_bench.oracle import Oracle
@@ -57,9 +57,9 @@ class Duel(NetworkTask):
 
 def resnet(**changed: Any) -> Classification:
     model = yaml.safe_load((CONF / "model" / "resnet20.yaml").read_text()) | {"widths": [4, 8], "blocks": [1, 1]}
-    settings: dict[str, Any] = {"name": "digits", "data_dir": "", "batch_size": 64, "val_size": 237, "augment": False}
-    settings |= {"model": model, "seeds": [1], "dtype": torch.float32, "machine": machine()}
-    return Classification(**settings | changed)
+    settings: dict[str, Any] = {"data": "digits", "data_dir": "", "batch_size": 64, "val_size": 237, "augment": False}
+    settings |= {"model": model, "seeds": [1], "dtype": torch.float32, "machine": machine()} | changed
+    return Classification(**settings | {"model": model_of(settings["model"])})
 
 
 TASKS: dict[str, Callable[[], NetworkTask]] = {"one network": resnet, "two networks": Duel}
@@ -302,9 +302,8 @@ def test_a_state_of_other_networks_is_refused_before_anything_changes(
 )
 def test_multiply_adds_of_a_sample(name: str, expected: float) -> None:
     node = yaml.safe_load((CONF / "model" / f"{name}.yaml").read_text())
-    node = {key: node[key] for key in node.keys() - {"name", "description", "batchnorm", "convolutional"}}
     shape = (1, 8, 8) if name == "mlp" else (3, 32, 32)
-    network = get_class(node.pop("_target_"))(in_shape=shape, classes=10, **node)
+    network = model_of(node)(in_shape=shape, classes=10)
     before = [b.clone() for b in network.buffers()]
     assert multiply_adds(network, torch.zeros(1, *shape)) == pytest.approx(expected, rel=0.01)
     assert network.training

@@ -37,10 +37,10 @@ def has_closed_form(optimizer: str) -> bool:
 LINEAR = [name for name in options("optimizer") if has_closed_form(name)]
 
 
-def test_what_is_linear_in_the_gradient_has_a_closed_form() -> None:
-    """All but the adaptive bases, SAM (which divides by the gradient's norm) and outer momentum."""
+def test_what_has_a_closed_form() -> None:
     assert {"sgd", "lookahead", "multilayer", "polyak", "ema", "alt_gda", "la_gda", "extragradient", "eg_plus", "rapp",
             "past_extragradient", "la_eg", "la_eg_plus"} <= set(LINEAR)  # fmt: skip
+    assert not {"adam", "lookahead_radam", "sam", "la_sam"} & set(LINEAR)  # not linear in the gradient
 
 
 def operator(problem: str) -> np.ndarray:
