@@ -72,7 +72,9 @@ def test_a_diverged_run_is_a_result(optimizer: str, tmp_path: Path, capsys: pyte
 LAST = [*DIGITS, "optimizer.lr=1e20", "max_steps=1"]  # this step is taken: its own loss and gradient are finite
 
 
-@pytest.mark.parametrize("optimizer", [["optimizer=sgd"], ["optimizer=lookahead", "optimizer.k=1"]])
+@pytest.mark.parametrize(
+    "optimizer", [["optimizer=sgd"], ["optimizer=lookahead", "optimizer.k=1", "optimizer.alpha=1"]]
+)
 def test_a_score_that_is_not_finite_after_the_last_step_is_no_success(optimizer: list[str], tmp_path: Path) -> None:
     overrides = [*optimizer, *LAST, f"results_dir={tmp_path}"]
     result = run(overrides)
