@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import socket
 import time
 from pathlib import Path
 
-from lookahead_bench.errors import Held
+from lookahead_bench.errors import Held, RunError
 
 
 class Lock:
@@ -19,8 +20,8 @@ class Lock:
         self._handle: int | None = None
 
     def acquire(self) -> None:
-        """Take the lock, or raise Held after half a second, naming the holder."""
-        handle = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o644)
+        """Take the lock. Errors: Held after half a second, naming the holder; RunError where the file is a link."""
+        handle = self._open()
         for attempt in range(8):  # `held_by_another` holds it for an instant, a process that dies a little longer
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -34,13 +35,30 @@ class Lock:
         os.write(handle, f"pid {os.getpid()} on {socket.gethostname()} since {time.strftime('%F %T')}\n".encode())
         self._handle = handle
 
+    def _open(self) -> int:
+        try:
+            return os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o644)
+        except OSError as error:
+            if error.errno != errno.ELOOP:
+                raise
+            raise RunError(f"{self.path}: is a link, and a run belongs to who locks a file; remove it") from None
+
+    def lost(self) -> bool:
+        """Whether the file that is locked here is no longer the one at the path: the directory was begun again."""
+        if self._handle is None:
+            return False
+        try:
+            return not os.path.samestat(os.fstat(self._handle), os.lstat(self.path))
+        except OSError:
+            return True
+
     def holder(self) -> str:
         return self.path.read_text(errors="replace").strip() or "another process"
 
     def held_by_another(self) -> bool:
         """Whether some process holds it now (never this object)."""
         try:
-            handle = os.open(self.path, os.O_RDONLY)
+            handle = os.open(self.path, os.O_RDONLY | os.O_NOFOLLOW)
         except OSError:
             return False
         try:

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from lookahead_bench.runs import checkpoint
 from lookahead_bench.runs.files import MANY, atomic
+from lookahead_bench.runs.resume import code
 from lookahead_bench.runs.store import RunDirectory
 from lookahead_bench.tasks.base import Picture, Scores
 
@@ -51,6 +52,7 @@ class Recorder:
         self.summary: list[dict[str, Any]] = [{"final": {}, "best": None} for _ in runs]
         self.weights = "fast"  # the kind that the best score is chosen among
         self.ended: set[int] = set()  # the replicas that have diverged: nobody may go on from their later states
+        self.earlier: list[dict[str, str | None]] = []  # other versions that had a hand in these runs
         self._improved: dict[int, None] = {}
         self._held = Held([], [])
 
@@ -144,6 +146,7 @@ class Recorder:
     def best(self, replicas: list[int], weights: dict[str, Any]) -> None:
         states = {}
         for r in replicas:
+            self.runs[r].require_ours()
             head = {"run_id": self.runs[r].config.run_id, **self.summary[r]["best"]}
             states[self.runs[r].checkpoints / "best.pt"] = head | {"task": part(weights, r, len(self.runs))}
         checkpoint.save(states)
@@ -155,7 +158,8 @@ class Recorder:
         states = {}
         for r, run in enumerate(self.runs):
             head = {"run_id": run.config.run_id, "together": together, "diverged": r in self.ended,
-                    "summary": self.summary[r], **run.mark()}  # fmt: skip
+                    "summary": self.summary[r], "code": code(), "earlier": self.earlier, "keys": list(state),
+                    **run.mark()}  # fmt: skip
             states[run.checkpoints] = part(state, r, len(self.runs)) | head
         checkpoint.save_generation(states, state["step"])
 

@@ -7,12 +7,17 @@ import logging
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+import torch
+
+from lookahead_bench import __version__, hardware
+from lookahead_bench.errors import RunError
 from lookahead_bench.runs import checkpoint
 from lookahead_bench.runs.store import RunDirectory, damage
 
 log = logging.getLogger("lookahead_bench")
 
-HEAD = ("run_id", "together", "diverged", "summary", "metrics_bytes", "metrics_sha256")  # the recorder's own part
+# What the recorder adds to the trainer's state; `keys` is what a whole checkpoint has, `code` what it was made with.
+HEAD = ("run_id", "together", "diverged", "summary", "metrics_bytes", "metrics_sha256", "code", "earlier", "keys")
 State = dict[str, Any]
 Resumed = tuple[RunDirectory, State | None]  # a run and its checkpoint
 
@@ -38,16 +43,40 @@ def by_checkpoint(runs: Sequence[RunDirectory]) -> list[list[Resumed]]:
 
 
 def usable(one: RunDirectory) -> Iterator[State]:
-    """This run's sound checkpoints whose rows are there, newest first."""
+    """This run's sound checkpoints whose rows are there, newest first.
+
+    Errors: RunError where there are whole files, but all of another version or without what a run needs.
+    """
     if why := damage(one.path, one.record() or {}):
         log.warning("%s: %s; it goes on from its last sound checkpoint", one.path, why)
+    found = incomplete = False
     for state in checkpoint.newest_first(one.checkpoints):
-        if state.get("run_id") != one.config.run_id or state["diverged"]:
+        if state.get("run_id") != one.config.run_id or state.get("diverged"):
             continue
-        if one.has_rows(state):
+        if not set(HEAD) <= state.keys() or not set(state["keys"]) <= state.keys():
+            incomplete = True
+            log.warning("%s: step %s is incomplete or of another version", one.checkpoints, state.get("step"))
+        elif one.has_rows(state):
+            found = True
             yield state
         else:
             log.warning("%s is not what it was at step %d; going back further", one.metrics_path, state["step"])
+    if incomplete and not found:
+        raise RunError(f"{one.config.run_id}: no checkpoint can be used by this version; force=true begins again")
+
+
+def code() -> dict[str, str | None]:
+    """What the numbers are computed with, as far as it may change their last bits."""
+    return {"torch": str(torch.__version__), "lookahead-bench": __version__, "git_revision": hardware.git_revision()}
+
+
+def earlier_code(state: State) -> list[dict[str, str | None]]:
+    """What a run that goes on here was computed with before, where that is not what goes on; says so."""
+    made, now = state["code"], code()
+    differing = [f"{name} {made.get(name)}, now {now[name]}" for name in now if made.get(name) != now[name]]
+    if differing:
+        log.warning("%s: was begun with %s; its last bits may differ", state["run_id"], "; ".join(differing))
+    return [*state["earlier"], *([made] if differing else [])]
 
 
 def others(seed: int, at: dict[int, State | None]) -> list[int]:

@@ -15,12 +15,12 @@ from tqdm import tqdm
 from lookahead_bench import hardware
 from lookahead_bench.build import Parts
 from lookahead_bench.configuration.rules import BUDGETS
-from lookahead_bench.errors import ConfigError, DataError, InterruptedBySignal
+from lookahead_bench.errors import ConfigError, DataError, InterruptedBySignal, RunError
 from lookahead_bench.oracle import Diverged, Oracle
 from lookahead_bench.runs import tracker
 from lookahead_bench.runs.files import write_all
 from lookahead_bench.runs.recorder import Recorder, join
-from lookahead_bench.runs.resume import Resumed, own_part
+from lookahead_bench.runs.resume import Resumed, earlier_code, own_part
 from lookahead_bench.runs.signals import StopSignals
 from lookahead_bench.runs.store import FINISHED
 from lookahead_bench.trainer import Budget, Cadence, Interrupted, Trainer
@@ -52,7 +52,7 @@ class Session:
             assert signals.received is not None
             self.finish("interrupted", signal=signal.Signals(signals.received).name)
             raise InterruptedBySignal(self.runs[0].config.run_id, signals.received) from None
-        except (ConfigError, DataError) as error:
+        except (ConfigError, DataError, RunError) as error:
             self.finish("failed", error=str(error))
             raise
         except BaseException as error:
@@ -117,9 +117,21 @@ class Session:
         )
         self.recorder.weights = trainer.kinds[-1]
         if self.states:
-            trainer.load_state_dict(join([own_part(state) for state in self.states]))
-            self.recorder.summary = [state["summary"] for state in self.states]
+            self.resume(trainer)
         return trainer
+
+    def resume(self, trainer: Trainer) -> None:
+        """Put everything where the checkpoints stand. Errors: RunError for what this version cannot use."""
+        try:
+            trainer.load_state_dict(join([own_part(state) for state in self.states]))
+        except (KeyError, IndexError, AttributeError, TypeError, ValueError, RuntimeError) as error:
+            step, reason = self.states[0]["step"], " ".join(f"{type(error).__name__}: {error}".split())
+            raise RunError(
+                f"{self.states[0]['run_id']}: its checkpoint of step {step} cannot be used by this version "
+                f"({reason[:200]}); force=true begins again"
+            ) from error
+        self.recorder.summary = [state["summary"] for state in self.states]
+        self.recorder.earlier = earlier_code(self.states[0])
 
     # ------------------------------------------------------------------------------------------------------- records
 
@@ -157,6 +169,8 @@ class Session:
             headline = {key: self.config.about[key] for key in ("metric", "direction")}
             record = {"run_id": one.config.run_id, "status": status, **headline, **self.recorder.summary[r]}
             record |= counts | {"studies": one.studies()} | shared | (one.mark() if status in FINISHED else {})
+            if self.recorder.earlier:
+                record["earlier_code"] = self.recorder.earlier
             if len(self.runs) > 1:
                 record["replicas"] = len(self.runs)
             files.append(one.record_file(record))

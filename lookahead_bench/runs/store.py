@@ -75,10 +75,16 @@ class RunDirectory:
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             self.lock.acquire()
+            self.require_ours()  # and not deleted by somebody between the two
         except OSError as error:
             raise RunError(f"results_dir={self.config['results_dir']}: cannot be written: {error}") from None
         for abandoned in self.path.rglob(".*.part"):  # of a life that was killed while it wrote
             abandoned.unlink()
+
+    def require_ours(self) -> None:
+        """Errors: RunError where the directory was deleted, and perhaps begun again by another process."""
+        if self.lock.lost():
+            raise RunError(f"{self.path}: was removed or begun again by somebody else; this process stops")
 
     def clear(self) -> None:
         """Forget an earlier life of this run (`force=true`); the caller owns it."""
@@ -109,6 +115,7 @@ class RunDirectory:
 
         sync: wait until they are on the disk; a caller with many runs syncs once for all of them.
         """
+        self.require_ours()
         whole = data = "".join(f"{line}\n" for line in self._lines).encode()
         with self.metrics_path.open("ab", buffering=0) as file:
             start = file.tell()

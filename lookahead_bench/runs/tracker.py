@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import logging
 import os
+import queue
+import sys
+import threading
+import time
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 from lookahead_bench.configuration import Config
@@ -12,7 +17,66 @@ from lookahead_bench.runs.store import RunDirectory
 from lookahead_bench.tasks.base import Picture
 
 log = logging.getLogger("lookahead_bench")
-TIMEOUT = 10  # seconds for anything that needs the network
+PATIENCE = 8  # seconds that the end of a run waits for W&B
+OFFLINE = 60  # the same without a network, where only a busy machine can take long
+
+
+class Line:
+    """What is said to W&B, in order, by a thread of its own, so that nothing waits for it but the end of a run.
+
+    The first failure is told in one warning, and is the last: this process says nothing more.
+    """
+
+    def __init__(self) -> None:
+        self.failed = False
+        self._said: queue.SimpleQueue[Callable[[], object]] = queue.SimpleQueue()
+        self._thread: threading.Thread | None = None
+
+    def say(self, action: Callable[[], object]) -> None:
+        if self._thread is None or not self._thread.is_alive():  # a fork has none
+            self._thread = threading.Thread(target=self._work, daemon=True)
+            self._thread.start()
+        self._said.put(action)
+
+    def _work(self) -> None:
+        while True:
+            action = self._said.get()
+            if not self.failed:
+                try:
+                    action()
+                except BaseException as error:  # SystemExit too: the run goes on without the mirror
+                    self._fail(error)
+
+    def wait(self, patience: float) -> None:
+        """Until all of it is said, at most this many seconds."""
+        done, end = threading.Event(), time.monotonic() + patience
+        self.say(done.set)
+        while not (self.failed or done.wait(0.02)):
+            if time.monotonic() > end:
+                self._fail(TimeoutError(f"no answer in {patience:g} s"))
+
+    def _fail(self, error: BaseException) -> None:
+        if self.failed:
+            return
+        self.failed = True
+        reason = " ".join(str(error).split())[:200]
+        log.warning("W&B is not following (%s: %s); the files of all runs are complete", type(error).__name__, reason)
+        teardown = getattr(sys.modules.get("wandb"), "teardown", None)
+        if teardown is not None:  # takes back its wish to finish before this process ends, which it may do for long
+            threading.Thread(target=silently(teardown), daemon=True).start()
+
+
+def silently(action: Callable[[], object]) -> Callable[[], None]:
+    def call() -> None:
+        try:
+            action()
+        except BaseException:  # it has failed already, and that has been told
+            log.debug("W&B's end", exc_info=True)
+
+    return call
+
+
+LINE = Line()
 
 
 class NoTracker:
@@ -31,27 +95,28 @@ class NoTracker:
 class WandbTracker(NoTracker):
     """One W&B run with the run's own id; $WANDB_MODE, else online where a key is configured, otherwise offline.
 
-    After the first failure it warns once and stays silent: the files are the truth, and `lookahead-bench sync`
-    can replay them.
+    The files are the truth, and `lookahead-bench sync` can replay them.
     """
 
     def __init__(self, run: RunDirectory) -> None:
         self._run: Any = None
         self._rows = len(run.rows())  # W&B's step is the row's number in metrics.jsonl, so that none is there twice
-        self._safely(lambda: self._start(run))
+        self._mode: Any = run.config["tracker"]["mode"]
+        if self._mode == "auto":
+            self._mode = os.environ.get("WANDB_MODE") or ("online" if has_key() else "offline")
+        LINE.say(lambda: self._start(run))
 
     def _start(self, run: RunDirectory) -> None:
         os.environ.setdefault("WANDB_SILENT", "true")
         os.environ.setdefault("WANDB_CONSOLE", "off")
+        os.environ.setdefault("WANDB_ERROR_REPORTING", "false")
         for folder in ("CACHE", "CONFIG", "DATA"):  # not in the home directory, which may not be ours to write
-            os.environ.setdefault(f"WANDB_{folder}_DIR", os.path.abspath(f"{run.config['results_dir']}/wandb"))
+            place = os.environ.setdefault(f"WANDB_{folder}_DIR", os.path.abspath(f"{run.config['results_dir']}/wandb"))
+            Path(place).mkdir(parents=True, exist_ok=True)  # where it cannot, W&B says so in 17 lines
         import wandb
 
         config: Config = run.config
-        node = config["tracker"]
-        mode: Any = node["mode"]
-        if mode == "auto":
-            mode = os.environ.get("WANDB_MODE") or ("online" if has_key() else "offline")
+        node, mode = config["tracker"], self._mode
         self._run = wandb.init(
             project=node["project"],
             entity=node["entity"],
@@ -61,22 +126,14 @@ class WandbTracker(NoTracker):
             mode=mode,
             dir=str(run.path),
             config=config.scientific,
-            settings=wandb.Settings(init_timeout=TIMEOUT, silent=True, console="off", x_disable_stats=True),
+            settings=wandb.Settings(init_timeout=PATIENCE - 2, silent=True, console="off", x_disable_stats=True),
         )
         self._run.define_metric("*", step_metric="step")
 
-    def _safely(self, action: Callable[[], Any]) -> None:
-        try:
-            action()
-        except Exception as error:  # whatever it is, the run goes on without the mirror
-            self._run = None
-            reason = " ".join(str(error).split())[:200]
-            log.warning("W&B is not following this run (%s: %s); its files are complete", type(error).__name__, reason)
-
     def log(self, row: Mapping[str, Any]) -> None:
-        if self._run is not None:
-            self._safely(lambda: self._run.log(wandb_row(row), step=self._rows))
-            self._rows += 1
+        step, said = self._rows, wandb_row(row)
+        LINE.say(lambda: self._run.log(said, step=step))
+        self._rows += 1
 
     def picture(self, position: Mapping[str, Any], name: str, picture: Picture) -> None:
         """One series of pictures for each kind of weights, beside the row that comes next."""
@@ -89,11 +146,9 @@ class WandbTracker(NoTracker):
         self._run.log({key: wandb.Image(picture, caption=name)}, step=self._rows)
 
     def finish(self, status: str) -> None:
-        if self._run is None:
-            return
-        self._safely(lambda: self._run.summary.update({"status": status}))
-        if self._run is not None:
-            self._safely(lambda: self._run.finish(exit_code=0 if status in ("done", "diverged") else 1))
+        LINE.say(lambda: self._run.summary.update({"status": status}))
+        LINE.say(lambda: self._run.finish(exit_code=0 if status in ("done", "diverged") else 1))
+        LINE.wait(OFFLINE if self._mode == "offline" else PATIENCE)
 
 
 def has_key() -> bool:
@@ -117,6 +172,6 @@ def wandb_row(row: Mapping[str, Any]) -> dict[str, Any]:
 
 def start(runs: list[RunDirectory]) -> NoTracker:
     """The tracker that the configuration names. Replicas are not mirrored live; `lookahead-bench sync` replays them."""
-    if runs[0].config["tracker"]["name"] == "none" or len(runs) > 1:
+    if runs[0].config["tracker"]["name"] == "none" or len(runs) > 1 or LINE.failed:
         return NoTracker()
     return WandbTracker(runs[0])

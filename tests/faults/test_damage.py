@@ -10,6 +10,7 @@ import random
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -87,6 +88,50 @@ def test_all_checkpoints_damaged_starts_over(results: Path, whole: RunResult) ->
     for path in checkpoint.generations(newest(results).parent):
         path.write_bytes(b"nothing")
     assert_same_run(whole, run([*RUN, f"results_dir={results}"]))
+
+
+def reseal(path: Path, change: Callable[[dict[str, Any]], object]) -> None:
+    """Another state in a whole file, as another version would have written it."""
+    state = checkpoint.load(path)
+    assert state is not None
+    change(state)
+    checkpoint.save({path: state})
+
+
+@pytest.mark.parametrize("key", ["optimizer", "step_calls", "metrics_bytes", "together", "keys"])
+def test_an_incomplete_checkpoint_is_passed_over_or_refused(
+    key: str, results: Path, whole: RunResult, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    refused = Path(shutil.copytree(results, tmp_path / "refused"))
+    reseal(newest(results), lambda state: state.pop(key))
+    assert_same_run(whole, run([*RUN, f"results_dir={results}"]))
+    for path in checkpoint.generations(newest(refused).parent):
+        if checkpoint.load(path) is not None:
+            reseal(path, lambda state: state.pop(key))
+    capsys.readouterr()
+    assert command([*RUN, f"results_dir={refused}"]) == 1
+    assert "force=true begins again" in capsys.readouterr().err.splitlines()[-1]
+    assert command([*RUN, f"results_dir={refused}", "force=true"]) == 0
+
+
+def test_a_state_that_does_not_fit_is_refused_in_one_line(results: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    reseal(newest(results), lambda state: state["optimizer"].pop("wrappers"))
+    assert command([*RUN, f"results_dir={results}"]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "cannot be used by this version" in line
+    assert "force=true" in line
+
+
+def test_another_version_is_told_once_and_recorded(
+    results: Path, whole: RunResult, caplog: pytest.LogCaptureFixture
+) -> None:
+    reseal(newest(results), lambda state: state["code"].update(torch="2.9.0"))
+    resumed = run([*RUN, f"results_dir={results}"])
+    (warning,) = [record.getMessage() for record in caplog.records]
+    assert f"torch 2.9.0, now {torch.__version__}" in warning
+    assert [made["torch"] for made in resumed.record["earlier_code"]] == ["2.9.0"]
+    assert "earlier_code" not in whole.record
+    assert_same_run(whole, resumed)
 
 
 class Payload:

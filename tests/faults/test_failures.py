@@ -11,7 +11,7 @@ import pytest
 import torch
 from tiny_runs import DIGITS, assert_same_run, final_state, kill, rows, start, steps_saved, tensors, wait_for
 
-from lookahead_bench import config, load_results, run
+from lookahead_bench import configuration, load_results, run
 from lookahead_bench.cli import command
 from lookahead_bench.runs import checkpoint
 from lookahead_bench.runs.files import read_json
@@ -72,14 +72,16 @@ def test_a_diverged_run_is_a_result(optimizer: str, tmp_path: Path, capsys: pyte
 LAST = [*DIGITS, "optimizer.lr=1e20", "max_steps=1"]  # this step is taken: its own loss and gradient are finite
 
 
-@pytest.mark.parametrize("optimizer", [["optimizer=sgd"], ["optimizer=lookahead", "optimizer.k=1"]])
+@pytest.mark.parametrize(
+    "optimizer", [["optimizer=sgd"], ["optimizer=lookahead", "optimizer.k=1", "optimizer.alpha=1"]]
+)
 def test_a_score_that_is_not_finite_after_the_last_step_is_no_success(optimizer: list[str], tmp_path: Path) -> None:
     overrides = [*optimizer, *LAST, f"results_dir={tmp_path}"]
     result = run(overrides)
     assert [list(kinds.values())[-1]["loss"] for kinds in result.final.values()] == ["inf", "inf"]
     assert (result.status, result.record["step"]) == ("diverged", 1)
     assert run(overrides).skipped
-    assert {one.status for one in execute(config.load([*overrides, "seed=2", "replicas=2"]))} == {"diverged"}
+    assert {one.status for one in execute(configuration.load([*overrides, "seed=2", "replicas=2"]))} == {"diverged"}
 
 
 def test_what_is_not_finite_in_the_fast_weights_alone_is_no_divergence(tmp_path: Path) -> None:

@@ -118,6 +118,32 @@ def test_overlapping_replicas_wait_for_each_other_without_a_deadlock(tmp_path: P
     assert set(load_results(tmp_path / "results")["status"]) == {"done"}
 
 
+def test_a_writer_whose_directory_was_begun_again_stops(tmp_path: Path) -> None:
+    overrides = [*RUN, f"results_dir={tmp_path}/results"]
+    first = start(overrides, tmp_path / "first", prepare=partial(slowly, 0.2))
+    wait_for(lambda: steps_saved(tmp_path / "results") > 4)
+    (path,) = (tmp_path / "results" / "runs").iterdir()
+    path.rename(tmp_path / "gone")
+    again = run(overrides)
+    first.join(20)
+    assert first.exitcode == 1
+    (line,) = (tmp_path / "first").read_text().splitlines()
+    assert line == f"lookahead-bench: {path}: was removed or begun again by somebody else; this process stops"
+    assert_same_run(run([*RUN, f"results_dir={tmp_path}/whole"]), again)
+
+
+def test_a_lock_that_is_a_link_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    overrides = [*RUN, f"results_dir={tmp_path}/results"]
+    path = run(overrides).path
+    (tmp_path / "precious").write_text("mine")
+    (path / "run.lock").unlink()
+    (path / "run.lock").symlink_to(tmp_path / "precious")
+    assert command([*overrides, "force=true"]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert f"{path}/run.lock: is a link" in line
+    assert (tmp_path / "precious").read_text() == "mine"
+
+
 def test_a_lock_is_exclusive_until_it_is_released(tmp_path: Path) -> None:
     one, other = Lock(tmp_path / "run.lock"), Lock(tmp_path / "run.lock")
     assert not one.held_by_another()
