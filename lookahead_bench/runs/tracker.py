@@ -137,13 +137,13 @@ class WandbTracker(NoTracker):
 
     def picture(self, position: Mapping[str, Any], name: str, picture: Picture) -> None:
         """One series of pictures for each kind of weights, beside the row that comes next."""
-        if self._run is not None:
-            self._safely(lambda: self._log_picture(f"samples/{position['weights']}", name, picture))
+        step, key = self._rows, f"samples/{position['weights']}"
+        LINE.say(lambda: self._log_picture(key, name, picture, step))
 
-    def _log_picture(self, key: str, name: str, picture: Picture) -> None:
+    def _log_picture(self, key: str, name: str, picture: Picture, step: int) -> None:
         import wandb
 
-        self._run.log({key: wandb.Image(picture, caption=name)}, step=self._rows)
+        self._run.log({key: wandb.Image(picture, caption=name)}, step=step)
 
     def finish(self, status: str) -> None:
         LINE.say(lambda: self._run.summary.update({"status": status}))

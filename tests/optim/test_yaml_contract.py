@@ -60,13 +60,14 @@ def _after(net: Net, optimizer: Optimizer) -> list[torch.Tensor]:
 def test_yaml(name: str) -> None:
     plain = node(name)
     assert plain["name"] == name
-    assert list(plain)[:4] == ["name", "description", "equation", "source"]
+    assert list(plain)[:2] == ["name", "about"]
     assert list(plain)[-2:] == ["base", "wrappers"]
+    assert list(plain["about"]) == ["description", "equation", "source"]
     for other in map(node, NAMES):  # one order of keys everywhere
         assert [key for key in plain if key in other] == [key for key in other if key in plain]
-    assert "\n" not in plain["description"]
-    assert plain["equation"].strip()
-    assert plain["source"].strip()
+    assert "\n" not in plain["about"]["description"]
+    assert plain["about"]["equation"].strip()
+    assert plain["about"]["source"].strip()
 
 
 def test_reduces_the_loss(name: str) -> None:
