@@ -22,6 +22,7 @@ from lookahead_bench.configuration.targets import names_taken, nearest, paramete
 from lookahead_bench.configuration.wrappers import Chain
 from lookahead_bench.errors import ConfigError
 from lookahead_bench.optim import Projected, Wrapper
+from lookahead_bench.optim.evaluation import training_mode
 from lookahead_bench.tasks.base import Task
 from lookahead_bench.tasks.network import NetworkTask
 
@@ -153,6 +154,7 @@ def build_optimizer(
     offered = {name: value for name, value in (("constraint", constraint), ("order", order)) if value is not None}
 
     optimizer, taken = _base(node.get("base"), {k: v for k, v in top.items() if k not in claimed}, players, fused)
+    training_mode(optimizer)
     for cls, own, key in wrappers:
         known = parameters_of(cls)
         arguments = {k: v for k, v in (offered | top).items() if k in known} | own

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
 
 from lookahead_bench.cli import command
+from lookahead_bench.configuration import source
+from lookahead_bench.configuration.files import CONF
 
 # overrides -> what the one line says
 WRONG = {
@@ -138,6 +141,20 @@ WRONG = {
     "optimizer.base._target_=torch.optim.Adam optimizer.momentum=0.5": ["optimizer.momentum=0.5", "torch.optim.Adam"],
     "optimizer=extragradient optimizer.base._target_=torch.optim.LBFGS": ["torch.optim.LBFGS", "ProximalPoint"],
     "optimizer=lookahead optimizer.name=../../elsewhere": ["optimizer.name=../../elsewhere", "letters"],
+    "+hydra.callbacks.x._target_=joblib.load": ["hydra.callbacks.x._target_=joblib.load", "is no Hydra callback"],
+    "hydra.launcher._target_=joblib.load": ["hydra.launcher._target_=joblib.load", "is no Hydra launcher"],
+    "hydra.sweeper._target_=subprocess.call": ["hydra.sweeper._target_=subprocess.call", "standard library"],
+    "schedule._target_=pandas.read_pickle": ["schedule._target_=pandas.read_pickle", "cannot be used"],
+    "dataset._target_=lookahead_bench.schedule.Step": ["dataset._target_", "is no lookahead_bench.tasks.base.Task"],
+    "model._target_=lookahead_bench.schedule.Step": ["model._target_", "is no torch.nn.Module"],
+    "dataset.name=../../../escaped": ["dataset.name=../../../escaped", "letters"],
+    "model.name=../../x": ["model.name=../../x", "letters"],
+    "study=../x": ["study=../x", "letters"],
+    "-m seed=range(1000000)": ["1,000,000 of seed", "10,000 runs"],
+    "evaluate_every=often": ["evaluate_every=often", "100steps"],
+    "evaluate_every=0steps": ["evaluate_every=0steps", "100steps"],
+    "dataset=quadratic evaluate_every=2epochs": ["evaluate_every=2epochs", "no epochs"],
+    "dataset.about.direction=min": ["dataset.about.direction=min", "max"],
     "dataset._target_=os.system": ["dataset._target_=os.system", "standard library"],
     "model._target_=os.system": ["model._target_=os.system", "standard library"],
     "schedule._target_=shutil.rmtree": ["schedule._target_=shutil.rmtree", "standard library"],
@@ -199,3 +216,44 @@ def test_a_yaml_file_that_is_none_is_named(tmp_path: Path, capsys: pytest.Captur
         assert command(["--config-dir", str(tmp_path), "optimizer=mine", *sweep]) == 2
         (line,) = capsys.readouterr().err.splitlines()
         assert f"{tmp_path}/optimizer/mine.yaml, line 2" in line
+
+
+def test_a_yaml_bomb_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "optimizer").mkdir()
+    lines = ["name: bomb", "a0: &a0 [x,x,x,x,x,x,x,x,x]"]
+    lines += [f"a{i}: &a{i} [{','.join([f'*a{i - 1}'] * 9)}]" for i in range(1, 9)]
+    (tmp_path / "optimizer" / "bomb.yaml").write_text("\n".join(lines))
+    assert command(["--config-dir", str(tmp_path), "optimizer=bomb"]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "bomb.yaml: its aliases stand for more than 10,000 values" in line
+
+
+CHECKS = {
+    "subprocess.call": "standard library",
+    "pandas.read_pickle": "is no lookahead_bench.tasks.checks.Check",
+    "lookahead_bench.tasks.checks.Nothing": "has no 'Nothing'",
+    "no_such_module.Check": "no module 'no_such_module'",
+    "broken_check.Broken": "failed: ZeroDivisionError",
+    "dead_check.Dead": "is no lookahead_bench.tasks.checks.Check",
+}
+
+
+@pytest.mark.parametrize("check", CHECKS)
+def test_a_broken_check_of_a_task_is_one_line(
+    check: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "dataset").mkdir()
+    text = (CONF / "dataset" / "quadratic.yaml").read_text()
+    (tmp_path / "dataset" / "mine.yaml").write_text(text.replace("about:", f"about:\n  check: {check}", 1))
+    (tmp_path / "broken_check.py").write_text(
+        "from lookahead_bench.tasks.checks import Check\n"
+        "class Broken(Check):\n    def broken(self, node):\n        yield 1 / 0\n"
+    )
+    (tmp_path / "dead_check.py").write_text("raise OSError('no library')\nclass Dead: ...\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    for name in ("broken_check", "dead_check"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    source.names.cache_clear()
+    assert command(["--config-dir", str(tmp_path), "dataset=mine", "tracker=none"]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert CHECKS[check] in line, line

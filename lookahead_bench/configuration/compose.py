@@ -32,7 +32,7 @@ from hydra.core.utils import setup_globals
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from lookahead_bench.configuration.files import CONF, GROUPS, make_importable, options
+from lookahead_bench.configuration.files import CONF, GROUPS, check_size, make_importable, options
 from lookahead_bench.configuration.targets import HYDRA, check_target
 from lookahead_bench.errors import ConfigError
 
@@ -102,6 +102,9 @@ class Loader(ConfigLoaderImpl):
         parsed = OverridesParser.create().parse_overrides(overrides)
         for override in parsed:
             check_override(override)
+            if override.key_or_group == "hydra.searchpath":
+                for place in override.value() or ():  # type: ignore[union-attr]  # a list, else Hydra refuses it
+                    check_size(str(place).removeprefix("file://"))
         parsed = [o for o in parsed if o.key_or_group not in UNCHOSEN or o.is_sweep_override() or o.value() is not None]
         overrides = [o.input_line for o in parsed if o.input_line is not None]
         groups = [o.input_line for o in parsed if is_group_choice(o) and o.input_line is not None]
@@ -118,23 +121,23 @@ class Loader(ConfigLoaderImpl):
             for key, value in values.items():
                 OmegaConf.update(choices, key, value)
         self.defaults = choices
-        check_hydra(choices)
         entries = [f"{group}={name}" for group, name in picks.items()]
         entries += [f"++{key}={literal(value)}" for key, value in values.items()]
         # In a sweep over optimizers, optimizer.betas belongs to the jobs: the default optimizer need not have it.
         swept = swept_groups(parsed, choices) if run_mode == RunMode.MULTIRUN else ()
         own = [o for o in overrides if not o.lstrip("+").startswith(tuple(f"{group}." for group in swept))]
         config = super().load_configuration(config_name, entries + own, run_mode, *args, **kwargs)
+        check_hydra(config)
         with open_dict(config.hydra):  # a sweep's jobs start from these, with a dataset and a scale of their own
             config.hydra.overrides.task = [o.input_line for o in parsed if not o.is_hydra_override()]
         return config
 
 
-def check_hydra(choices: DictConfig) -> None:
+def check_hydra(config: DictConfig) -> None:
     """Hydra instantiates what these nodes name; only what belongs there may be named."""
     for key in ("launcher", "sweeper"):
-        check_target(f"hydra.{key}._target_", choices.hydra[key].get("_target_"), HYDRA[key])
-    for name, node in (choices.hydra.get("callbacks") or {}).items():
+        check_target(f"hydra.{key}._target_", config.hydra[key].get("_target_"), HYDRA[key])
+    for name, node in (config.hydra.get("callbacks") or {}).items():
         check_target(f"hydra.callbacks.{name}._target_", (node or {}).get("_target_"), HYDRA["callbacks"])
 
 
