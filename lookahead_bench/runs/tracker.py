@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import os
 import queue
-import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -61,19 +60,6 @@ class Line:
         self.failed = True
         reason = " ".join(str(error).split())[:200]
         log.warning("W&B is not following (%s: %s); the files of all runs are complete", type(error).__name__, reason)
-        teardown = getattr(sys.modules.get("wandb"), "teardown", None)
-        if teardown is not None:  # takes back its wish to finish before this process ends, which it may do for long
-            threading.Thread(target=silently(teardown), daemon=True).start()
-
-
-def silently(action: Callable[[], object]) -> Callable[[], None]:
-    def call() -> None:
-        try:
-            action()
-        except BaseException:  # it has failed already, and that has been told
-            log.debug("W&B's end", exc_info=True)
-
-    return call
 
 
 LINE = Line()
