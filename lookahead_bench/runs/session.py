@@ -198,7 +198,7 @@ class Session:
             log=self.recorder,
             checkpoint_every=float(os.environ.get("LOOKAHEAD_BENCH_CHECKPOINT_SECONDS", "60")),
         )
-        self.recorder.weights = trainer.kinds[-1]
+        self.recorder.weights = trainer.evaluator.kinds[-1]
         if self.states:
             trainer.load_state_dict(join([own_part(state) for state in self.states]))
             self.recorder.summary = [state["summary"] for state in self.states]
