@@ -11,17 +11,18 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.optim.lr_scheduler import LambdaLR
 
-from lookahead_bench.optim.evaluation import evaluation_kinds, evaluation_weights, evaluation_weights_differ
-from lookahead_bench.optim.foreach import clones, copy_
+from lookahead_bench.evaluator import Evaluator, Moment
+from lookahead_bench.log import Log
+from lookahead_bench.optim.foreach import clones
 from lookahead_bench.optim.wrapper import closure_calls
 from lookahead_bench.oracle import Diverged, Oracle
-from lookahead_bench.tasks.base import Picture, Scores, Task
+from lookahead_bench.tasks.base import Scores, Task
 
 ROW_EVERY = 20  # steps
 TOY_ROWS = 1000
@@ -51,36 +52,6 @@ class Cadence:
 
 
 @dataclass
-class Lost:
-    """Replicas whose numbers are not finite any more, as they are when that is seen, in the middle of a step.
-
-    replicas  which of them
-    draws     batches so far
-    counts    where they are; `step` is the last one that was taken
-    losses    of this step's first evaluation
-    weights   {kind: these replicas' rows of the weights to evaluate, or None for the parameters before the step}
-    """
-
-    replicas: list[int]
-    draws: int
-    counts: dict[str, Any]
-    losses: Scores
-    weights: dict[str, list[Tensor] | None]
-
-
-class Log(Protocol):
-    """Where rows, pictures and checkpoints go; the trainer knows no file."""
-
-    def row(self, position: dict[str, Any], metrics: Scores, replicas: list[int] | None = None) -> None: ...
-    def rows(self) -> list[dict[str, Any]]: ...
-    def picture(self, position: dict[str, Any], name: str, picture: Picture) -> None: ...
-    def checkpoint(self, state: dict[str, Any]) -> None: ...
-    def diverged(self, replicas: list[int]) -> None: ...
-    def improved(self) -> list[int]: ...
-    def best(self, replicas: list[int], weights: dict[str, Any]) -> None: ...
-
-
-@dataclass
 class Clock:
     """Seconds by kind: train, eval, io."""
 
@@ -104,7 +75,7 @@ class Trainer:
 
     schedule          multiplier of the learning rates as a function of progress in [0, 1]
     evaluate_every    when scores are due between the first and the last ones; None: never
-    log               receives rows and checkpoints
+    log               receives rows, pictures and checkpoints
     stop_requested    asked before every step; true: checkpoint and raise Interrupted
     checkpoint_every  seconds between checkpoints
     """
@@ -124,12 +95,8 @@ class Trainer:
         on_step: Callable[[Trainer], None] = lambda trainer: None,
     ) -> None:
         self.task, self.optimizer, self.oracle, self.budget, self.log = task, optimizer, oracle, budget, log
-        self.evaluate_every, self.stop_requested, self.checkpoint_every = (
-            evaluate_every,
-            stop_requested,
-            checkpoint_every,
-        )
-        self.on_step = on_step
+        self.evaluate_every = evaluate_every
+        self.stop_requested, self.checkpoint_every, self.on_step = stop_requested, checkpoint_every, on_step
         self.step = 0
         self.clock = Clock()
         self._scheduled = schedule
@@ -139,9 +106,9 @@ class Trainer:
         self.stopped: dict[int, dict[str, Any]] = {}  # diverged replica -> where it was
         self.oracle.calls_a_step = closure_calls(optimizer)
         self.oracle.on_lost = self.remember
-        self._lost: list[Lost] = []  # in this step
+        self._lost: list[tuple[Moment, Scores]] = []  # in this step, and the losses of its first evaluation
         self._before: list[Tensor] = []  # the parameters before this step, where there are replicas
-        self.kinds = evaluation_kinds(optimizer)  # the last one is what the method is evaluated with
+        self.evaluator = Evaluator(task, optimizer, oracle, log)
 
     # ------------------------------------------------------------------------------------------------------ position
 
@@ -214,7 +181,7 @@ class Trainer:
         oracle.begin_step()
         calls = oracle.calls
         if self.task.replicas > 1:
-            self._before = clones(self.parameters())
+            self._before = clones(self.evaluator.parameters)
         try:
             self.optimizer.step(oracle)  # type: ignore[arg-type]  # torch says float and means a scalar tensor
             oracle.look()  # where the optimizer evaluated less often than it announced
@@ -230,39 +197,24 @@ class Trainer:
         self.step += 1
         self.scheduler.step()
 
-    def parameters(self) -> list[Tensor]:
-        return [p for params in self.task.players.values() for p in params]
-
     def remember(self, replicas: list[int]) -> None:
-        """Keep what a run done alone would end with here; the step goes on, and would sync or average it away."""
-        weights: dict[str, list[Tensor] | None] = dict.fromkeys(self.kinds)
-        for kind in self.kinds:
-            if evaluation_weights_differ(self.optimizer, kind):
-                with evaluation_weights(self.optimizer, kind):
-                    weights[kind] = [p.detach()[self._rows(replicas)].clone() for p in self.parameters()]
-        self._lost.append(Lost(replicas, self.oracle.draws, self.counts(), self.step_losses(), weights))
+        """Keep what a run done alone would end with here; the step goes on for the others."""
+        moment = Moment(replicas, self.oracle.draws, self.counts(), self.evaluator.kept(replicas))
+        self._lost.append((moment, self.step_losses()))
 
     def bury(self) -> None:
         """Take lost replicas back to where the step began; write their last row and their last scores."""
         lost, self._lost = self._lost, []
-        for one in lost:
-            if self._before:  # the parameters of a single run are there already: a closure has raised
-                self._put([old[one.replicas] for old in self._before], one.replicas)
-            position = one.counts | {"step": self.step + 1, "split": "train", "weights": "fast"}
+        for moment, losses in lost:
+            replicas = moment.replicas or []
+            if self._before:  # the parameters of a single run are there already: its closure has raised
+                self.evaluator.put(replicas, [old[replicas] for old in self._before])
+            position = moment.counts | {"step": self.step + 1, "split": "train", "weights": "fast"}
             with self.clock.time("io"):
-                self.log.row(position, one.losses, one.replicas)
-            self.evaluate(final=True, lost=one)
-            self.stopped |= dict.fromkeys(one.replicas, position)
-            self.log.diverged(one.replicas)
-
-    def _rows(self, replicas: list[int]) -> Any:
-        """The index of these replicas in every parameter."""
-        return replicas if self.task.replicas > 1 else ...
-
-    @torch.no_grad()
-    def _put(self, values: list[Tensor], replicas: list[int]) -> None:
-        for parameter, value in zip(self.parameters(), values, strict=True):
-            parameter[self._rows(replicas)] = value
+                self.log.row(position, losses, replicas)
+            self.evaluate(final=True, moment=moment)
+            self.stopped |= dict.fromkeys(replicas, position)
+            self.log.diverged(replicas)
 
     def step_losses(self) -> Scores:
         """The losses of this step's first evaluation: `loss` is the first player's."""
@@ -291,60 +243,15 @@ class Trainer:
             return None
         return [r for r in range(self.task.replicas) if r not in self.stopped]
 
-    # ---------------------------------------------------------------------------------------------------- evaluation
-
-    def evaluate(self, *, final: bool, lost: Lost | None = None) -> None:
-        """Rows and pictures for every kind of weights that the optimizer has.
-
-        final: every split; otherwise only the first, which is the one for choosing. lost: whose last scores to write,
-        from the weights that they had.
-        """
-        counts, replicas, draws = self.counts(), self.living(), self.oracle.draws
-        if lost is not None:
-            counts, replicas, draws = lost.counts, lost.replicas, lost.draws
-        fast: list[tuple[str, Scores]] = []
+    def evaluate(self, *, final: bool, moment: Moment | None = None) -> None:
+        """Scores of all that is in the running, or of what was lost at that moment; keep the best weights."""
+        moment = Moment(self.living(), self.oracle.draws, self.counts()) if moment is None else moment
         with self.clock.time("eval"):
-            for kind in self.kinds:
-                differ = (
-                    evaluation_weights_differ(self.optimizer, kind) if lost is None else lost.weights[kind] is not None
-                )
-                statistics = self.task.restored_statistics(reestimate=differ)
-                with self._weights(kind, lost), torch.no_grad(), self.oracle.autocasting(), statistics:
-                    # Right after a sync the slow weights are the fast ones: same scores.
-                    scored = self._scores(draws, final) if differ or kind == "fast" else fast
-                    self._draw(counts | {"weights": kind}, final)
-                fast = scored if kind == "fast" else fast
-                for split, scores in scored:
-                    self.log.row(counts | {"split": split, "weights": kind}, scores, replicas)
+            self.evaluator.evaluate(moment, final=final)
         better = self.log.improved()
         if better and self.step > 0 and self.evaluate_every is not None:
-            with self.clock.time("io"), self._weights(self.kinds[-1], lost):
+            with self.clock.time("io"), self.evaluator.in_place(self.evaluator.kinds[-1], moment):
                 self.log.best(better, self.task.state_dict())
-
-    def _scores(self, draws: int, final: bool) -> list[tuple[str, Scores]]:
-        generator = self.task.evaluate(draws)
-        return list(generator) if final else [next(generator)]
-
-    def _draw(self, position: dict[str, Any], final: bool) -> None:
-        if self.task.replicas == 1:
-            for name, picture in self.task.pictures(position, final, self.log.rows):
-                self.log.picture(position, name, picture)
-
-    @contextlib.contextmanager
-    def _weights(self, kind: str, lost: Lost | None) -> Iterator[None]:
-        """This kind of weights in place of the parameters; of lost replicas, as it was in the middle of the step."""
-        if lost is None:
-            with evaluation_weights(self.optimizer, kind):
-                yield
-            return
-        here = clones(self.parameters())
-        if (values := lost.weights[kind]) is not None:
-            self._put(values, lost.replicas)
-        try:
-            yield
-        finally:
-            with torch.no_grad():
-                copy_(self.parameters(), here)
 
     # ---------------------------------------------------------------------------------------------------- checkpoint
 

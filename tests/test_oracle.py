@@ -260,13 +260,13 @@ def test_numbers_looked_at_once_a_step_end_at_the_same_weights(chain: str, repli
         before: list[Tensor] = []
         with contextlib.suppress(Diverged):
             while run.step < 16:
-                before = [p.detach().clone() for p in run.parameters()]
+                before = [p.detach().clone() for p in run.evaluator.parameters]
                 run.take_step()
         if replicas == 1:
-            assert same(before, run.parameters())  # back where the step began
+            assert same(before, run.evaluator.parameters)  # back where the step began
         slow = [s for w in optimizer.state_dict().get("wrappers", []) for s in w.get("slow") or []]
-        assert all(torch.isfinite(t).all() for t in [*run.parameters(), *slow])
-        return [*run.parameters(), *slow], (run.step, log.scores, log.lost)
+        assert all(torch.isfinite(t).all() for t in [*run.evaluator.parameters, *slow])
+        return [*run.evaluator.parameters, *slow], (run.step, log.scores, log.lost)
 
     (weights, told), (later, told_later) = ended(waits=True), ended(waits=False)
     assert same(weights, later)

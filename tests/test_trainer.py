@@ -244,6 +244,14 @@ class Exploding(Slope):
         return {"model": value * float("inf") if self.weight.item() != 0 else value}
 
 
+def test_the_last_scores_are_of_the_weights_before_the_step_that_could_not_be_taken() -> None:
+    run, log = trainer(max_steps=10, task=Exploding(), wrap=lambda o: Lookahead(o, k=2, alpha=0.5))
+    with pytest.raises(Diverged):
+        run.train()
+    last = {row["weights"]: row["loss"] for row in log.written[-4:] if row["split"] == "test"}
+    assert last == {"fast": pytest.approx(0.1), "slow": 0.0}  # one step of 0.1 towards 1, and the start of the cycle
+
+
 def test_divergence_is_told_before_the_update() -> None:
     run, log = trainer(max_steps=10, task=Exploding())
     with pytest.raises(Diverged):

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import statistics
+import timeit
 from collections.abc import Callable, Mapping
 
-from torch.utils.benchmark import Timer
+import torch
 
 from lookahead_bench.report.console import console, table
 
@@ -22,12 +23,7 @@ def interleaved(
     prepare runs before each contender's turn, unmeasured (a forward and backward pass, to leave the caches as they
     are in training).
     """
-    import torch
-
-    threads = torch.get_num_threads()
-    timers = {
-        name: Timer("f()", globals={"f": contender}, num_threads=threads) for name, contender in contenders.items()
-    }
+    timers = {name: timeit.Timer(contender, timer=clock) for name, contender in contenders.items()}
     seconds: dict[str, list[float]] = {name: [] for name in contenders}
     for i in range(rounds + 1):
         for name, timer in timers.items():
@@ -35,8 +31,15 @@ def interleaved(
                 prepare()
             measured = timer.timeit(calls)
             if i:
-                seconds[name].append(measured.mean)
+                seconds[name].append(measured / calls)
     return seconds
+
+
+def clock() -> float:
+    """Seconds, when all that a GPU was asked for is done. (torch.utils.benchmark looks for a CUDA compiler, aloud.)"""
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+    return timeit.default_timer()
 
 
 def show(title: str, seconds: Mapping[str, list[float]], against: str, note: str = "") -> None:

@@ -115,7 +115,7 @@ class Session:
             log=self.recorder,
             checkpoint_every=float(os.environ.get("LOOKAHEAD_BENCH_CHECKPOINT_SECONDS", "60")),
         )
-        self.recorder.weights = trainer.kinds[-1]
+        self.recorder.weights = trainer.evaluator.kinds[-1]
         if self.states:
             self.resume(trainer)
         return trainer

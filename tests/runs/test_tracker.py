@@ -106,6 +106,16 @@ def test_what_the_mirror_is_told(untracked: RunResult, tmp_path: Path, monkeypat
     assert wandb.finished == [0]
 
 
+def test_the_mirror_gets_the_pictures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    wandb = Wandb("")
+    wandb.Image = lambda picture, caption: (picture.shape, caption)  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "wandb", wandb)
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    run(["dataset=polar_game", "optimizer=lookahead", "max_steps=7", f"results_dir={tmp_path}"])
+    pictures = [row for _, row in wandb.rows if "samples/fast" in row]
+    assert pictures == [{"samples/fast": ((450, 450, 3), "trajectory")}]
+
+
 def test_with_a_key_the_mirror_is_online(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     wandb = Wandb("")
     monkeypatch.setitem(sys.modules, "wandb", wandb)

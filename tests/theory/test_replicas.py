@@ -65,6 +65,7 @@ def test_replicas_are_the_runs_done_alone(tmp_path: Path, overrides: list[str]) 
         ("la_eg", ["dataset=forsaken", "dataset.spread=1.2", "optimizer.lr=0.15"]),
         ("polyak", ["dataset=forsaken", "dataset.spread=1.2", "optimizer.lr=0.1"]),
         ("lookahead", ["dataset=polar_game", "dataset.spread=1.0", "optimizer.lr=1.0"]),
+        ("la_eg", ["dataset=forsaken", "dataset.spread=1.2", "optimizer.lr=0.15", "resample=call"]),
         ("alt_gda", ["dataset=forsaken", "dataset.spread=1.2", "optimizer.lr=0.15"]),
     ],
 )
