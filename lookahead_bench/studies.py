@@ -18,7 +18,7 @@ from typing import Any
 
 from lookahead_bench import configuration
 from lookahead_bench.configuration import Config
-from lookahead_bench.configuration.compose import PRIMARY, hydra_main, jobs
+from lookahead_bench.configuration.compose import PRIMARY, Loader, hydra_main, jobs, loader
 from lookahead_bench.configuration.files import options
 from lookahead_bench.configuration.messages import COMPOSING, translate
 from lookahead_bench.errors import ConfigError, DataError, Held, InterruptedBySignal, RunError
@@ -35,25 +35,29 @@ class Study:
 
     overrides: tuple[str, ...]
     jobs: dict[Job, Config]
+    composing: Loader
 
     @classmethod
-    def of(cls, overrides: Sequence[str]) -> Study | None:
+    def of(cls, overrides: Sequence[str], composing: Loader | None = None) -> Study | None:
         """The sweep that the overrides say; None where a sweeper decides as it goes. Errors: ConfigError."""
+        composing = composing or loader()
         try:
-            planned = jobs(overrides)
+            planned = jobs(overrides, composing)
         except COMPOSING as error:
             raise translate(error, overrides) from None
         if planned is None:
             return None
-        return cls(tuple(overrides), dict(zip(map(tuple, planned), configuration.every_job(planned), strict=True)))
+        configs = configuration.every_job(planned, composing)
+        return cls(tuple(overrides), dict(zip(map(tuple, planned), configs, strict=True)), composing)
 
     @classmethod
     def named(cls, name: str, overrides: Sequence[str]) -> Study:
         """The experiment `name`, or all experiments below the folder of that name. Errors: ConfigError."""
         found = [one for one in options("experiment") if one == name or one.startswith(f"{name}/")]
-        parts = [cls.of([f"experiment={one}", *overrides]) for one in found]
+        composing = loader()
+        parts = [cls.of([f"experiment={one}", *overrides], composing) for one in found]
         every = {job: config for part in parts if part for job, config in part.jobs.items()}
-        return cls((f"experiment={found[0]}", *overrides), every)
+        return cls((f"experiment={found[0]}", *overrides), every, composing)
 
     def runs(self) -> Iterator[Config]:
         """One configuration a run."""
@@ -110,7 +114,7 @@ class Study:
         from hydra.types import HydraContext, RunMode
 
         warnings.filterwarnings("ignore", category=UserWarning, module="hydra")
-        hydra = hydra_main()
+        hydra = hydra_main(self.composing)
         try:
             master = hydra.compose_config(PRIMARY, list(self.overrides), RunMode.MULTIRUN)
             callbacks = Callbacks(master)

@@ -93,12 +93,20 @@ class Loader(ConfigLoaderImpl):
     def __init__(self, path: ConfigSearchPathImpl) -> None:
         super().__init__(path)
         self._chosen: dict[tuple[str, ...], DictConfig] = {}  # the jobs of a sweep share most of their choices
+        self._composed: dict[tuple[str, ...], tuple[DictConfig, DictConfig]] = {}  # of jobs; a launcher asks again
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"_chosen": {}, "_composed": {}}  # a launcher may hand it to every job
 
     def load_configuration(
         self, config_name: str | None, overrides: list[str], run_mode: RunMode, *args: Any, **kwargs: Any
     ) -> DictConfig:
         if config_name is None:  # Hydra's own, for --hydra-help
             return super().load_configuration(config_name, overrides, run_mode, *args, **kwargs)
+        asked = tuple(overrides)
+        if asked in self._composed and run_mode == RunMode.RUN:
+            config, self.defaults = self._composed[asked]
+            return copy.deepcopy(config)
         parsed = OverridesParser.create().parse_overrides(overrides)
         for override in parsed:
             check_override(override)
@@ -130,6 +138,8 @@ class Loader(ConfigLoaderImpl):
         check_hydra(config)
         with open_dict(config.hydra):  # a sweep's jobs start from these, with a dataset and a scale of their own
             config.hydra.overrides.task = [o.input_line for o in parsed if not o.is_hydra_override()]
+        if run_mode == RunMode.RUN:
+            self._composed[asked] = copy.deepcopy(config), choices
         return config
 
 
@@ -184,9 +194,9 @@ def loader() -> Loader:
     return Loader(path)
 
 
-def hydra_main() -> Hydra:
+def hydra_main(composing: Loader | None = None) -> Hydra:
     """A Hydra whose configurations come from `conf/` through `Loader`."""
-    return Hydra(task_name="lookahead-bench", config_loader=loader())
+    return Hydra(task_name="lookahead-bench", config_loader=composing or loader())
 
 
 def compose(overrides: Sequence[str], mode: RunMode = RunMode.RUN) -> DictConfig:
@@ -194,9 +204,9 @@ def compose(overrides: Sequence[str], mode: RunMode = RunMode.RUN) -> DictConfig
     return loader().load_configuration(PRIMARY, list(overrides), mode)
 
 
-def jobs(overrides: Sequence[str]) -> list[list[str]] | None:
+def jobs(overrides: Sequence[str], composing: Loader | None = None) -> list[list[str]] | None:
     """The overrides of every job of a multirun, in Hydra's order; None where a sweeper decides as it goes."""
-    composing = loader()
+    composing = composing or loader()
     master = composing.load_configuration(PRIMARY, list(overrides), RunMode.MULTIRUN)
     if master.hydra.runtime.choices["hydra/sweeper"] != "basic":
         return None

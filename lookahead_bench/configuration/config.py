@@ -12,7 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from lookahead_bench.configuration import identity, rules
 from lookahead_bench.configuration.check import check, require
-from lookahead_bench.configuration.compose import PRIMARY, loader
+from lookahead_bench.configuration.compose import PRIMARY, Loader, loader
 from lookahead_bench.configuration.messages import COMPOSING, translate
 from lookahead_bench.configuration.normalise import normalised
 
@@ -65,9 +65,12 @@ class Config:
         return [self.with_seed(self["seed"] + r) for r in range(self["replicas"])]
 
 
-def load(overrides: Sequence[str]) -> Config:
-    """Compose and check. Raises ConfigError, one line, before anything else happens."""
-    composing = loader()
+def load(overrides: Sequence[str], composing: Loader | None = None) -> Config:
+    """Compose and check. Raises ConfigError, one line, before anything else happens.
+
+    composing: a loader that has composed like configurations before, or will be asked for this one again.
+    """
+    composing = composing or loader()
     try:
         composed = composing.load_configuration(PRIMARY, list(overrides), RunMode.RUN)
         assert composing.defaults is not None
@@ -87,14 +90,14 @@ def plain(composed: DictConfig) -> dict[str, Any]:
     return {"model": None} | {key: node for key, node in nodes.items() if key not in ("hydra", "experiment")}
 
 
-def every_job(planned: Iterable[Sequence[str]]) -> Iterable[Config]:
+def every_job(planned: Iterable[Sequence[str]], composing: Loader | None = None) -> Iterable[Config]:
     """The configuration of every job of a sweep. Jobs that differ in their seed alone are composed once."""
     composed: dict[tuple[str, ...], Config] = {}
     for job in planned:
         others = tuple(o for o in job if not o.startswith("seed="))
         seed = next((o.split("=", 1)[1] for o in reversed(job) if o.startswith("seed=")), None)
         if others not in composed or seed is None or not seed.isdigit():
-            composed[others] = load(job)
+            composed[others] = load(job, composing)
         base = composed[others]
         if seed is not None:
             require(rules.RUN["seed"], "seed", int(seed))

@@ -115,7 +115,7 @@ class ClosedForm(Task):
         """The path of a run of two numbers, at its end."""
         if not (final and position["step"] and position["weights"] == "fast" and self.point.numel() == 2):
             return
-        from lookahead_bench.report.trajectory import draw_trajectory, path_of
+        from lookahead_bench.tasks.trajectory import draw_trajectory, path_of
 
         if len(path := path_of(rows())) > 1:
             yield "trajectory", draw_trajectory(path)
