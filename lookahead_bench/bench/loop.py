@@ -42,7 +42,7 @@ def main(values: Mapping[str, str]) -> None:
         session = Session(config, [(run, None)])
         trainer = session.build()
     images, labels = trainer.task.batch(0)
-    network = trainer.task.network  # type: ignore[attr-defined]
+    network = trainer.task.networks["model"]  # type: ignore[attr-defined]
     parameters = list(network.parameters())
 
     def loop() -> None:
