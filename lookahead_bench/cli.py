@@ -166,7 +166,7 @@ def sweep(overrides: list[str]) -> int:
     study = Study.of(overrides)
     if study is None:  # a sweeper that decides as it goes
         try:
-            hydra_main().multirun(PRIMARY, Doer({}), overrides, with_log_configuration=False)
+            hydra_main().multirun(PRIMARY, Doer({}, wait=True), overrides, with_log_configuration=False)
         except COMPOSING as error:
             raise translate(error, overrides) from None
         return 0

@@ -97,18 +97,14 @@ class Study:
         for job, config in self.jobs.items():
             if job not in todo:
                 do(config, quiet=quiet)  # its stored result
-        self.launch(list(todo), Doer(self.jobs, quiet=quiet))
-        self.launch([job for job in self.missing() if self.held(job)], Doer(self.jobs, quiet=quiet, wait=True))
+        held = self.launch(list(todo), Doer(self.jobs, quiet=quiet))
+        self.launch(held, Doer(self.jobs, quiet=quiet, wait=True))
         return Counter((RunDirectory(one).record() or {}).get("status", "missing") for one in self.runs())
 
-    def held(self, job: Job) -> bool:
-        """Whether another process has a run of this job."""
-        return any(RunDirectory(one).lock.held_by_another() for one in self.jobs[job].seeds())
-
-    def launch(self, todo: Sequence[Job], doer: Doer) -> None:
-        """Hand jobs to the launcher that the overrides choose."""
+    def launch(self, todo: Sequence[Job], doer: Doer) -> list[Job]:
+        """Hand jobs to the launcher that the overrides choose; gives those that were passed over."""
         if not todo:
-            return
+            return []
         from hydra._internal.callbacks import Callbacks
         from hydra.core.plugins import Plugins
         from hydra.types import HydraContext, RunMode
@@ -121,9 +117,10 @@ class Study:
             callbacks.on_multirun_start(config=master, config_name=PRIMARY)
             context = HydraContext(config_loader=hydra.config_loader, callbacks=callbacks)
             launcher = Plugins.instance().instantiate_launcher(hydra_context=context, task_function=doer, config=master)
-            for returned in launcher.launch([list(job) for job in todo], initial_job_idx=0):
-                _ = returned.return_value  # raises what made the job fail
+            ends = launcher.launch([list(job) for job in todo], initial_job_idx=0)
+            held = [job for job, end in zip(todo, ends, strict=True) if end.return_value is None]  # or what it raised
             callbacks.on_multirun_end(config=master, config_name=PRIMARY)
+            return held
         except COMPOSING as error:
             raise translate(error, self.overrides) from None
 
@@ -135,6 +132,8 @@ def is_missing(one: Config) -> bool:
 class Doer:
     """One job of a sweep, as Hydra calls it; gives the headline score, which optimising sweepers want.
 
+    None where it was passed over, nan where it has failed.
+
     planned: the configurations of the jobs, where they are known; in another process a job composes its own.
     wait: for a run that another process holds, instead of passing it over. quiet: no line about it.
     """
@@ -145,7 +144,7 @@ class Doer:
     def __getstate__(self) -> dict[str, Any]:
         return self.__dict__ | {"planned": {}}
 
-    def __call__(self, composed: Any) -> float:
+    def __call__(self, composed: Any) -> float | None:
         from hydra.core.hydra_config import HydraConfig
 
         listen()
@@ -155,7 +154,7 @@ class Doer:
         try:
             result = do(config, wait=self.wait, quiet=self.quiet)
         except Held:
-            return math.nan  # it is looked at again at the end
+            return None  # it is looked at again at the end
         except (ConfigError, DataError, RunError) as error:
             if HydraConfig.get().runtime.choices["hydra/sweeper"] != "basic":
                 raise  # a sweeper that optimises must know

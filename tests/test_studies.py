@@ -96,6 +96,6 @@ def test_a_run_that_another_process_holds_is_passed_over_and_waited_for(
     holder.join()
     out, err = capsys.readouterr()
     assert holder.exitcode == 0
-    assert [line.split("-s")[1][0] for line in out.splitlines()[:2]] == ["2", "1"]
+    assert [line[:13] for line in out.splitlines()[:2]] == ["digits-sgd-s2", "digits-sgd-s1"], out + err
     assert out.splitlines()[-1] == "2 runs: 2 done"
-    assert "waiting for it" in err
+    assert set(err.splitlines()) <= {line for line in err.splitlines() if "waiting for it" in line}
