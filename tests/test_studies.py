@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from pathlib import Path
 
 import pytest
-from tiny_runs import DIGITS, start, wait_for
+from tiny_runs import DIGITS, wait_for
 
-from lookahead_bench import load_results, run
+from lookahead_bench import configuration, load_results, run
 from lookahead_bench.cli import command
 from lookahead_bench.runs.files import read_json
+from lookahead_bench.runs.store import RunDirectory
 from lookahead_bench.studies import Study
 
 STUDY = """
@@ -85,17 +88,26 @@ def test_status_of_an_experiment_counts_what_is_missing(tmp_path: Path, capsys: 
     assert "missing" in last
 
 
-def test_a_run_that_another_process_holds_is_passed_over_and_waited_for(
+def test_a_run_that_somebody_else_holds_is_passed_over_and_waited_for(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The held one is told last, after the others, and is no failure."""
-    place = f"results_dir={tmp_path}"
-    holder = start(["optimizer=sgd", "seed=1", *DIGITS, "max_steps=400", place], tmp_path / "output")
-    wait_for(lambda: list(tmp_path.glob("runs/*/checkpoints/step-*.pt")))
-    assert command(["-m", "optimizer=sgd", "seed=1,2", *DIGITS, "max_steps=400", place]) == 0
+    overrides = ["optimizer=sgd", *DIGITS, f"results_dir={tmp_path}"]
+    held, other = (RunDirectory(configuration.load([*overrides, f"seed={seed}"])) for seed in (1, 2))
+    held.acquire()
+
+    def let_go() -> None:
+        wait_for(other.finished)
+        time.sleep(1.5)  # the sweep is at the held one now
+        held.lock.release()
+
+    holder = threading.Thread(target=let_go)
+    holder.start()
+    assert command(["-m", "seed=1,2", *overrides]) == 0
     holder.join()
     out, err = capsys.readouterr()
-    assert holder.exitcode == 0
-    assert [line[:13] for line in out.splitlines()[:2]] == ["digits-sgd-s2", "digits-sgd-s1"], out + err
+    assert [line[:13] for line in out.splitlines()[:2]] == ["digits-sgd-s2", "digits-sgd-s1"]
     assert out.splitlines()[-1] == "2 runs: 2 done"
-    assert set(err.splitlines()) <= {line for line in err.splitlines() if "waiting for it" in line}
+    (line,) = err.splitlines()
+    assert "is held by" in line
+    assert "waiting for it" in line
