@@ -48,7 +48,8 @@ def test_what_the_user_sets_is_not_decided() -> None:
 
 
 def test_a_device_that_is_not_there_is_refused() -> None:
-    assert device_of("cpu") == torch.device("cpu")
-    assert device_of("auto").type == ("cuda" if torch.cuda.is_available() else "cpu")
+    assert device_of("cpu", network=True) == torch.device("cpu")
+    assert device_of("auto", network=True).type == ("cuda" if torch.cuda.is_available() else "cpu")
+    assert device_of("auto", network=False).type == "cpu"  # a toy's few numbers
     with pytest.raises(ConfigError, match=r"gpu\.device=cuda:99: this machine has \d+ CUDA devices; use gpu=auto"):
-        device_of("cuda:99")
+        device_of("cuda:99", network=False)

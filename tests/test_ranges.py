@@ -24,8 +24,8 @@ CASES: dict[str, tuple[list[Any], list[Any]]] = {  # what is in, what is not
     "a list of 2 finite numbers >= 0 and < 1": ([[0, 0.9], (0.5, 0.5)], [[0], [0, 0, 0], [0, 1]]),
     "one of none, pullback, reset": (["none", "reset"], ["no", "none, pullback", None, 0]),
     "true or false": ([True, False], [0, 1, "true", None]),
-    "a text": (["x", " "], ["", 1, None]),
-    "a name": (["resnet20", "a-b_c.d"], ["", ".hidden", "../x", "a/b", "a b", 3]),
+    "a text that is not empty": (["x", " "], ["", 1, None]),
+    "a name of letters, digits, _, - and .": (["resnet20", "a-b_c.d"], ["", ".hidden", "../x", "a/b", "a b", 3]),
     "null or an integer >= 1": ([None, 1], [0, "null"]),
     "null or one of a, b": ([None, "b"], ["c"]),
 }
