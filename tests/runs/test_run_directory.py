@@ -17,7 +17,7 @@ from tiny_runs import ABOUT, DIGITS, OFFLINE, assert_same_run, embedded, rows, t
 from lookahead_bench import configuration, run
 from lookahead_bench.configuration import Config
 from lookahead_bench.configuration.files import options
-from lookahead_bench.errors import ConfigError
+from lookahead_bench.errors import ConfigError, RunError
 from lookahead_bench.runs import checkpoint
 from lookahead_bench.runs.run import RunResult, execute
 
@@ -192,3 +192,27 @@ def test_a_toy_task_has_a_row_at_every_step_up_to_1000_and_a_thousand_beyond(tmp
         assert expected is None or taken == expected
         assert 900 <= len(taken) <= 1001
         assert max(b - a for a, b in itertools.pairwise(taken)) <= -(-steps // 1000)
+
+
+def test_a_run_in_another_runs_place_is_not_believed(tmp_path: Path) -> None:
+    """What a collision of two ids would look like: 32 bits collided for these two rates of `quadratic_game`."""
+    game = ["dataset=quadratic_game", "optimizer=sgd", "max_steps=5", "tracker=none", f"results_dir={tmp_path}"]
+    one, other = run([*game, "optimizer.lr=0.001749"]), run([*game, "optimizer.lr=0.100768"])
+    assert one.run_id != other.run_id
+    text = (one.path / "config.yaml").read_text()
+    (one.path / "config.yaml").write_text(text.replace("0.001749", "0.100768"))
+    with pytest.raises(RunError, match=r"holds another run, whose optimizer differs; move it away"):
+        run([*game, "optimizer.lr=0.001749"])
+    (one.path / "config.yaml").write_text(text)
+    assert run([*game, "optimizer.lr=0.001749"]).skipped
+
+
+def test_scores_in_between_come_as_evaluate_every_says(tmp_path: Path) -> None:
+    def steps(*overrides: str) -> list[int]:
+        result = run([*DIGITS, "optimizer=la_eg", *overrides, f"results_dir={tmp_path}"])
+        return [row["step"] for row in rows(result.path) if (row["split"], row["weights"]) == ("val", "slow")]
+
+    assert steps() == [0, 18, 30]  # each epoch, as the task says
+    assert steps("evaluate_every=12steps") == [0, 12, 24, 30]
+    assert steps("evaluate_every=30oracle_calls") == [0, 15, 30]  # two calls a step
+    assert steps("evaluate_every=25oracle_calls") == [0, 13, 25, 30]  # where a multiple was passed
