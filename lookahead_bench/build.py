@@ -59,7 +59,11 @@ class Parts:
             "machine": self.machine,
         }
         takes = names_taken(self.task_class)
-        return self.task_class(**{k: v for k, v in offered.items() if k in takes})
+        task = self.task_class(**{k: v for k, v in offered.items() if k in takes})
+        if list(task.players) != self.config["dataset"]["players"]:
+            own, said = ", ".join(task.players), ", ".join(self.config["dataset"]["players"])
+            raise ConfigError(f"dataset.players=[{said}]: the players of {self.task_class.__name__} are [{own}]")
+        return task
 
     def optimizer(self, task: Task, *, fused: bool) -> Optimizer:
         """The chain over the task's players."""
@@ -75,6 +79,9 @@ def resolve(config: Config) -> Parts:
     Errors: ConfigError.
     """
     task_class = targets.load("dataset._target_", config["dataset"]["_target_"], targets.TASK)
+    for key, value in arguments_of(config["dataset"]).items():
+        if key != "players" and key not in (takes := names_taken(task_class)):
+            raise ConfigError(f"dataset.{key}={value}: {task_class.__name__} takes no {key!r}{nearest(key, takes)}")
     device = hardware.device_of(config["gpu"]["device"], network=issubclass(task_class, NetworkTask))
     machine = hardware.Machine(config["gpu"], device, config.about.get("train_size", 0) * (config["epochs"] or 0))
     model = model_of(config["model"]) if config["model"] else None
@@ -83,10 +90,13 @@ def resolve(config: Config) -> Parts:
     projected = any("constraint" in one.arguments for one in Chain.of(node["wrappers"]).wrappers)
     log.disabled = True  # the notices come when the optimizer is built in earnest
     try:
-        build_optimizer(
+        rehearsed = build_optimizer(
             node, {player: [Parameter(torch.zeros(2, 2))] for player in players}, user_keys=config.user_keys,
             constraint=(lambda parameters: None) if projected else None, order=[[player] for player in players],
         )  # fmt: skip
+        rehearsed.state_dict()  # a wrapper refuses to keep what no checkpoint carries
+    except TypeError as error:
+        raise ConfigError(f"optimizer={node['name']}: {error}") from None
     finally:
         log.disabled = False
     return Parts(config, task_class, model, schedule, machine)

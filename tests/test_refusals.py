@@ -234,6 +234,7 @@ CHECKS = {
     "lookahead_bench.tasks.checks.Nothing": "has no 'Nothing'",
     "no_such_module.Check": "no module 'no_such_module'",
     "broken_check.Broken": "failed: ZeroDivisionError",
+    "broken_check.Says": "failed: ValueError",
     "dead_check.Dead": "is no lookahead_bench.tasks.checks.Check",
 }
 
@@ -243,11 +244,12 @@ def test_a_broken_check_of_a_task_is_one_line(
     check: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "dataset").mkdir()
-    text = (CONF / "dataset" / "quadratic.yaml").read_text()
+    text = (CONF / "dataset" / "quadratic.yaml").read_text().replace("name: quadratic\n", "name: mine\n")
     (tmp_path / "dataset" / "mine.yaml").write_text(text.replace("about:", f"about:\n  check: {check}", 1))
     (tmp_path / "broken_check.py").write_text(
         "from lookahead_bench.tasks.checks import Check\n"
         "class Broken(Check):\n    def broken(self, node):\n        yield 1 / 0\n"
+        "class Says(Check):\n    def broken(self, node):\n        return 'too small'\n"
     )
     (tmp_path / "dead_check.py").write_text("raise OSError('no library')\nclass Dead: ...\n")
     monkeypatch.syspath_prepend(tmp_path)
@@ -257,3 +259,42 @@ def test_a_broken_check_of_a_task_is_one_line(
     assert command(["--config-dir", str(tmp_path), "dataset=mine", "tracker=none"]) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert CHECKS[check] in line, line
+
+
+SLIPS = {  # of somebody who writes a task: what is changed in quadratic.yaml -> what the one line says
+    "spraed: 0.0": ("spread: 0.0", "dataset.spraed=0.0: Quadratic takes no 'spraed'; did you mean 'spread'?"),
+    "metric: dist\n": ("metric: distance\n", "dataset.about.metric=dist: the task scores distance, operator_norm"),
+    "players: [x]": ("players: [model]", "dataset.players=[x]: the players of Quadratic are [model]"),
+    "name: yours": ("name: mine", "dataset=mine: its YAML says name: yours; it must be the file's"),
+    "dim: an integer > one": ("dim: an integer >= 1", "the range of dataset.dim: "),
+}
+
+
+@pytest.mark.parametrize("slip", SLIPS)
+def test_a_slip_in_the_yaml_of_a_task_is_one_line(
+    slip: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    right, said = SLIPS[slip]
+    text = (CONF / "dataset" / "quadratic.yaml").read_text().replace("name: quadratic\n", "name: mine\n")
+    assert right in text
+    (tmp_path / "dataset").mkdir()
+    (tmp_path / "dataset" / "mine.yaml").write_text(text.replace(right, slip))
+    place = f"results_dir={tmp_path}/results"
+    assert command(["--config-dir", str(tmp_path), "dataset=mine", "max_steps=2", "tracker=none", place]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert said in line
+    assert command(["report", place]) in (0, 1)  # what has failed is counted, or there is nothing
+
+
+def test_files_that_cannot_be_read_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "optimizer").mkdir()
+    (tmp_path / "optimizer" / "mine.yaml").write_text("name: mine\nabout: a: b\n")
+    assert command(["list", f"hydra.searchpath=[file://{tmp_path}]"]) == 2
+    assert f"{tmp_path}/optimizer/mine.yaml, line 2: is no YAML" in capsys.readouterr().err
+    (tmp_path / "optimizer" / "mine.yaml").unlink()
+    (tmp_path / "unreadable_module.py").write_text("def f(:\n")
+    wrapper = "optimizer.wrappers=[{_target_:unreadable_module.Mine}]"
+    assert command(["--config-dir", str(tmp_path), wrapper]) == 2
+    assert "unreadable_module.py, line 1: is no Python: invalid syntax" in capsys.readouterr().err
+    assert command([f"hydra.searchpath=[file://{tmp_path}/nothing]", "optimizer=sgd"]) == 2
+    assert "nothing: is no folder" in capsys.readouterr().err

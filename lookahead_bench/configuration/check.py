@@ -145,7 +145,9 @@ def check_dataset(node: Node) -> None:
         key = f"dataset.{ABOUT}.check"
         check_target(key, facts["check"], targets.CHECK)
         try:
-            broken = next(iter(targets.load(key, facts["check"], targets.CHECK)().broken(node)), None)
+            broken = next(
+                ((k, str(rule)) for k, rule in targets.load(key, facts["check"], targets.CHECK)().broken(node)), None
+            )
         except ConfigError:
             raise
         except Exception as error:

@@ -32,7 +32,7 @@ from hydra.core.utils import setup_globals
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from lookahead_bench.configuration.files import CONF, GROUPS, check_size, make_importable, options
+from lookahead_bench.configuration.files import CONF, GROUPS, check_place, make_importable, options
 from lookahead_bench.configuration.targets import HYDRA, check_target
 from lookahead_bench.errors import ConfigError
 
@@ -112,7 +112,8 @@ class Loader(ConfigLoaderImpl):
             check_override(override)
             if override.key_or_group == "hydra.searchpath":
                 for place in override.value() or ():  # type: ignore[union-attr]  # a list, else Hydra refuses it
-                    check_size(str(place).removeprefix("file://"))
+                    if not str(place).startswith("pkg://"):
+                        check_place(str(place).removeprefix("file://"))
         parsed = [o for o in parsed if o.key_or_group not in UNCHOSEN or o.is_sweep_override() or o.value() is not None]
         overrides = [o.input_line for o in parsed if o.input_line is not None]
         groups = [o.input_line for o in parsed if is_group_choice(o) and o.input_line is not None]

@@ -15,6 +15,7 @@ from lookahead_bench.configuration.check import check, require
 from lookahead_bench.configuration.compose import PRIMARY, Loader, loader
 from lookahead_bench.configuration.messages import COMPOSING, translate
 from lookahead_bench.configuration.normalise import normalised
+from lookahead_bench.errors import ConfigError
 
 
 @dataclass(frozen=True)
@@ -80,6 +81,11 @@ def load(overrides: Sequence[str], composing: Loader | None = None) -> Config:
     keys = {o.key_or_group for o in OverridesParser.create().parse_overrides(list(overrides))}
     user = frozenset(key.split(".")[1] for key in keys if key.startswith("optimizer."))
     nodes["study"] = nodes["study"] or OmegaConf.select(composed, "hydra.runtime.choices.experiment")
+    chosen = OmegaConf.select(composed, "hydra.runtime.choices.dataset")
+    if nodes["dataset"].get("name") == defaults["dataset"].get("name") != str(chosen).rpartition("/")[2]:
+        raise ConfigError(
+            f"dataset={chosen}: its YAML says name: {nodes['dataset'].get('name')}; it must be the file's"
+        )
     chain = check(nodes, defaults, user)
     return Config(normalised(nodes, chain.layered), user)
 

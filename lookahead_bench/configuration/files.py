@@ -28,8 +28,10 @@ def options(group: str) -> list[str]:
     return [name for name, _ in files(group)]
 
 
-def check_size(place: Path | str) -> None:
-    """Refuse a YAML file of a user's folder whose aliases stand for millions of values: it would fill the memory."""
+def check_place(place: Path | str) -> None:
+    """Refuse a user's folder that is none, and a YAML file in it whose aliases would fill the memory."""
+    if not Path(place).is_dir():
+        raise ConfigError(f"hydra.searchpath={place}: is no folder; write file:// and its path")
     for path in Path(place).rglob("*.yaml"):
         text = path.read_text(encoding="utf-8", errors="replace")
         if "*" in text and "&" in text and expanded(yaml.compose(text), {}) > MOST_VALUES:

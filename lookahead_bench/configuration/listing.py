@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 
 from lookahead_bench.configuration import rules
-from lookahead_bench.configuration.files import CONF, GROUPS, files, make_importable
+from lookahead_bench.configuration.files import CONF, GROUPS, check_place, files, make_importable
 from lookahead_bench.configuration.identity import ABOUT
 from lookahead_bench.configuration.targets import nearest
 from lookahead_bench.configuration.wrappers import Chain
@@ -23,13 +23,18 @@ def show(names: Sequence[str], searchpath: str = "") -> str:
     """An overview, or the named ones in full. searchpath: folders beside conf/, as `[file:///a,file:///b]`."""
     added = [Path(place.strip().removeprefix("file://")) for place in searchpath.strip("[]").split(",") if place]
     for place in added:
+        check_place(place)
         make_importable(place)
     places = [CONF, *added]
     return "\n\n".join(page(name, places) for name in names) if names else overview(places)
 
 
 def read(path: Path) -> dict[str, Any]:
-    return yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+    try:
+        return yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+    except yaml.MarkedYAMLError as error:
+        line = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
+        raise ConfigError(f"{path}{line}: is no YAML: {error.problem}") from None
 
 
 def description(path: Path) -> str:

@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from lookahead_bench.errors import ConfigError
+
 Definition = ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
 Ancestor = tuple[str, str]  # module and name of a class
 OPTIMIZER = ("torch.optim.optimizer", "Optimizer")
@@ -73,7 +75,12 @@ def names(module: str) -> Names | None:
     others: set[str] = set()
     stars: list[str] = []
     is_open = False
-    for statement in _statements(ast.parse(file.read_text(encoding="utf-8")).body):
+    try:
+        body = ast.parse(file.read_text(encoding="utf-8")).body
+    except (SyntaxError, UnicodeDecodeError) as error:
+        line = f", line {error.lineno}" if isinstance(error, SyntaxError) else ""
+        raise ConfigError(f"{file}{line}: is no Python: {error.args[0]}") from None
+    for statement in _statements(body):
         match statement:
             case ast.ClassDef() | ast.FunctionDef() | ast.AsyncFunctionDef():
                 defined[statement.name] = statement

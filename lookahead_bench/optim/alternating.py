@@ -34,6 +34,7 @@ class Alternating(Wrapper):
     """
 
     level = 3
+    elementwise = True
 
     order: list[list[str]]
 

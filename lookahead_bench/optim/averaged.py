@@ -30,6 +30,7 @@ class Averaged(Wrapper):
     """
 
     level = 0
+    elementwise = True
     ranges: ClassVar = {"decay": "null or a finite number >= 0 and < 1"}
     counters = ("count",)
     tensors: ClassVar = {"average": foreach.clone}

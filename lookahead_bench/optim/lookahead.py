@@ -45,6 +45,7 @@ class Lookahead(Wrapper):
     """
 
     level = 0
+    elementwise = True
     nests = True
     ranges: ClassVar = {
         "k": "an integer >= 1",

@@ -40,6 +40,7 @@ class PastExtragradient(Anchored):
     Source: Gidel et al. 2019 (arXiv 1802.10551); Hsieh et al. 2019 (1908.08465), PEG and OG.
     """
 
+    elementwise = True
     ranges: ClassVar = {"memory": "one of gradient, step"}
     tensors: ClassVar = {"past": absent}
 

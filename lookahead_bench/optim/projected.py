@@ -40,6 +40,7 @@ class Projected(Wrapper):
     """
 
     level = (1, 4)  # outside or inside of the methods for games
+    elementwise = True
 
     constraint: Constraint
 

@@ -37,6 +37,7 @@ class ProximalPoint(Anchored):
     (1802.10551).
     """
 
+    elementwise = True
     ranges: ClassVar = {"inner": "an integer >= 1", "relaxation": "a finite number > 0 and <= 1"}
     projects_outside = True
 

@@ -34,7 +34,6 @@ class SAM(Anchored):
     """
 
     ranges: ClassVar = {"rho": "a finite number >= 0"}
-    elementwise = False
 
     rho: float
 

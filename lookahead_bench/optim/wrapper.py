@@ -17,6 +17,7 @@ from lookahead_bench.composition import ORDER, place
 from lookahead_bench.ranges import require
 
 Closure = Callable[..., Any]
+SCHEDULERS = ("step", "_opt_called", "_born")  # what torch's schedulers leave in an optimizer's __dict__, and our own
 
 
 def absent(parameter: Tensor) -> None:
@@ -60,7 +61,8 @@ class Wrapper(Optimizer):
         ranges              argument -> what it may be, a sentence of `lookahead_bench.ranges`
         nests               it may stand in itself, and a list for an argument means one value a layer
         projects_outside    a task's constraint that no Projected asks for is put around it, not around the base
-        elementwise         it acts on every number by itself, so that replicas in one tensor do not mix
+        elementwise         it acts on every number by itself, so that replicas in one tensor do not mix; unless a class
+                            says so, replicas are refused
 
     Global step hooks (`torch.optim.optimizer.register_optimizer_step_*`) fire for every optimizer of the chain.
 
@@ -77,7 +79,7 @@ class Wrapper(Optimizer):
     ranges: ClassVar[Mapping[str, str]] = {}
     nests: ClassVar[bool] = False
     projects_outside: ClassVar[bool] = False
-    elementwise: ClassVar[bool] = True
+    elementwise: ClassVar[bool] = False
 
     counters: ClassVar[tuple[str, ...]] = ()
     tensors: ClassVar[Mapping[str, Callable[[Tensor], Tensor | None]]] = {}
@@ -105,6 +107,7 @@ class Wrapper(Optimizer):
             setattr(self, counter, 0)
         for name in self.tensors:
             setattr(self, name, None)
+        self._born = tuple(vars(self))
 
     # -- one optimizer to the outside -----------------------------------------------------------------------------
 
@@ -189,8 +192,19 @@ class Wrapper(Optimizer):
 
     def __getstate__(self) -> dict[str, Any]:
         # Never the whole __dict__: a learning-rate scheduler leaves a bound method in it.
-        kept = ("base", "settings", *self.settings, *self.counters, *self.tensors)
-        return {name: getattr(self, name) for name in kept}
+        self._require_declared()
+        return {name: getattr(self, name) for name in self._kept()}
+
+    def _kept(self) -> tuple[str, ...]:
+        return ("base", "settings", "_born", *self.settings, *self.counters, *self.tensors)
+
+    def _require_declared(self) -> None:
+        """State that is nowhere declared would be lost on a resume, without a word."""
+        if undeclared := sorted(vars(self).keys() - {*self._born, *self._kept(), *SCHEDULERS}):
+            raise TypeError(
+                f"{type(self).__name__} keeps {undeclared[0]!r}, which no checkpoint carries: declare it in `counters` "
+                "(an integer) or `tensors` (one for each parameter), or hand it on as a setting"
+            )
 
     def __repr__(self) -> str:
         settings = "".join(f", {name}={getattr(self, name)!r}" for name in self.settings)
@@ -205,6 +219,7 @@ class Wrapper(Optimizer):
         An entry holds the wrapper's `kind`, its counters and its tensors (None, or a list in parameter order). As in
         torch, the tensors are the live ones and the constructor's settings are not in it.
         """
+        self._require_declared()
         for pre_hook in self._optimizer_state_dict_pre_hooks.values():
             pre_hook(self)
         entry: dict[str, Any] = {"kind": type(self).__name__}

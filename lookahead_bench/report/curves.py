@@ -28,6 +28,8 @@ def draw_curves(runs: pd.DataFrame, stem: Path, title: str) -> Path | None:
     if "split" not in runs or not runs["metric"].notna().any():
         return None
     metric = runs["metric"].dropna().iloc[0]
+    if metric not in runs:  # all runs have failed before their first score
+        return None
     scored = runs[runs[metric].notna() & (runs["status"] == "done")]
     counts = {split: scored.loc[scored["split"] == split, "step"].nunique() for split in ("val", "test", "train")}
     split = next((s for s, n in counts.items() if n > 2), next((s for s, n in counts.items() if n), None))

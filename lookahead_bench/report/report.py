@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -55,8 +56,11 @@ def variants(frame: pd.DataFrame) -> pd.Series:
     keys = [c for c in frame.columns if c not in NOT_SCIENTIFIC and c not in metrics]
     runs = frame.drop_duplicates("run_id").set_index("run_id")[keys]
     names = {}
+    problem = [k for k in keys if k.startswith("dataset.")]  # another problem is told for every optimizer
     for optimizer, group in runs.groupby("optimizer", dropna=False):
-        differing = [k for k in keys if k != "optimizer" and group[k].astype(str).nunique(dropna=False) > 1]
+        differing = [
+            k for k in keys if k != "optimizer" and (runs if k in problem else group)[k].astype(str).nunique() > 1
+        ]
         for run_id, row in group.iterrows():
             settings = (f"{k.removeprefix('optimizer.')}={shown(row[k])}" for k in differing)
             names[run_id] = " ".join([str(optimizer), *settings])
@@ -71,6 +75,8 @@ def shown(value: object) -> object:
 def summarise(runs: pd.DataFrame) -> pd.DataFrame:
     """One line a variant: counts by status, and the headline score at the end, with its 95 % interval over seeds."""
     metric = runs["metric"].dropna().iloc[0] if runs["metric"].notna().any() else "loss"
+    if metric not in runs:
+        runs = runs.assign(**{metric: math.nan})
     higher = runs["direction"].dropna().eq("max").any()
     lines = []
     for variant, group in runs.groupby("variant", sort=False):

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from lookahead_bench.errors import ConfigError
 from lookahead_bench.runs import checkpoint
 from lookahead_bench.runs.files import MANY, atomic
 from lookahead_bench.runs.resume import code
@@ -118,7 +119,11 @@ class Recorder:
         """Keep the last scores of every split and weights, and the best headline score of the evaluated weights."""
         summary, split, weights = self.summary[r], position["split"], position["weights"]
         summary["final"].setdefault(split, {})[weights] = metrics
-        value = metrics.get(self.metric, math.nan)
+        if self.metric not in metrics:
+            raise ConfigError(
+                f"dataset.about.metric={self.metric}: the task scores {', '.join(metrics)}; name one of them"
+            )
+        value = metrics[self.metric]
         best = summary["best"]
         if split != next(iter(summary["final"])) or weights != self.weights or not math.isfinite(value):
             return
