@@ -11,6 +11,8 @@ import sys
 from collections.abc import Sequence
 
 from lookahead_bench.commands import COMMANDS, wrong_arguments
+from lookahead_bench.errors import ConfigError, DataError, RunError
+from lookahead_bench.notices import complain, listen, open_streams, say, settle_streams
 
 HELP = """\
 lookahead-bench: run and compare the optimizers of the Lookahead family.
@@ -54,41 +56,69 @@ Options:
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Entry point of the console command; exits with the status above."""
-    raise SystemExit(command(list(sys.argv[1:] if argv is None else argv)))
+    open_streams()
+    try:
+        raise SystemExit(command(list(sys.argv[1:] if argv is None else argv)))
+    finally:
+        settle_streams()
 
 
 def command(argv: list[str]) -> int:
-    """Do what the arguments ask; returns the exit status."""
-    from lookahead_bench.errors import ConfigError, DataError, RunError
-    from lookahead_bench.notices import listen
-
+    """Do what the arguments ask; returns the exit status. Whatever happens is one line on stderr, never a traceback."""
     listen()
     try:
-        if argv and argv[0] in COMMANDS:
-            return COMMANDS[argv[0]](argv[1:])
-        if {"-h", "--help"} & set(argv):
-            print(HELP, end="")
-            return 0
-        if "--version" in argv:
-            from lookahead_bench import __version__
-
-            print(__version__)
-            return 0
-        return experiment(argv)
+        status = answer(argv)
+        sys.stdout.flush()  # here a full disk can be told of
+        return status
     except ConfigError as error:
-        print(f"lookahead-bench: {error}", file=sys.stderr)
+        complain(error)
         return 2
     except (DataError, RunError) as error:
-        print(f"lookahead-bench: {error}", file=sys.stderr)
+        complain(error)
         return 1
     except KeyboardInterrupt as error:
         number = getattr(error, "number", 2)
         if str(error):
-            print(f"lookahead-bench: {error}", file=sys.stderr)
+            complain(error)
         return 128 + int(number)
     except BrokenPipeError:  # `| head`: nobody is left to read
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except OSError as error:  # a disk that is full or read-only, a name that is too long
+        complain(f"{error.filename or 'the output'}: {error.strerror or error}")
+        return 1
+    except Exception as error:
+        complain(f"{type(error).__name__}: {' '.join(str(error).split())[:300]} ({kept_traceback()})")
+        return 1
+
+
+def kept_traceback() -> str:
+    """Where the traceback of the exception that is handled now has been written."""
+    import tempfile
+    import traceback
+
+    try:
+        with tempfile.NamedTemporaryFile(
+            "w", prefix="lookahead-bench-", suffix=".traceback", encoding="utf-8", errors="replace", delete=False
+        ) as file:
+            traceback.print_exc(file=file)
+    except OSError as error:
+        return f"its traceback could not be kept: {error}"
+    return f"unforeseen; the traceback is in {file.name}"
+
+
+def answer(argv: list[str]) -> int:
+    """What is asked for, by whom it is done; raises what `command` turns into lines and statuses."""
+    if argv and argv[0] in COMMANDS:
+        return COMMANDS[argv[0]](argv[1:])
+    if {"-h", "--help"} & set(argv):
+        print(HELP, end="")
+        return 0
+    if "--version" in argv:
+        from lookahead_bench import __version__
+
+        print(__version__)
+        return 0
+    return experiment(argv)
 
 
 # ----------------------------------------------------------------------------------------------------- run and sweep
@@ -124,7 +154,6 @@ def inspect(args: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
     """Hydra's own ways to look at a configuration."""
     from lookahead_bench.configuration.compose import PRIMARY, hydra_main
     from lookahead_bench.configuration.messages import COMPOSING, translate
-    from lookahead_bench.errors import ConfigError
 
     hydra = hydra_main()
     try:
@@ -171,7 +200,7 @@ def sweep(overrides: list[str]) -> int:
             raise translate(error, overrides) from None
         return 0
     counts = study.run()
-    print(f"{counts.total()} runs: " + ", ".join(f"{n} {status}" for status, n in sorted(counts.items())))
+    say(f"{counts.total()} runs: " + ", ".join(f"{n} {status}" for status, n in sorted(counts.items())))
     return 0 if succeeded(counts) else 1
 
 

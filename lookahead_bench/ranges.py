@@ -24,7 +24,7 @@ Holds = Callable[[Any], bool]
 SIGNS: dict[str, Callable[[Any, Any], bool]] = {
     ">=": operator.ge, "<=": operator.le, ">": operator.gt, "<": operator.lt,
 }  # fmt: skip
-NAME = re.compile(r"\w[\w.-]*")
+NAME = re.compile(r"\w[\w.-]{0,99}")  # a file's name has at most 255 bytes
 CADENCE = re.compile(r"([1-9]\d*) ?(epochs?|steps?|oracle_calls?)")
 
 
@@ -67,8 +67,10 @@ def _holds(text: str) -> Holds:
         "true or false": lambda v: isinstance(v, bool),
         "a list": lambda v: isinstance(v, list | tuple),
         "a text that is not empty": lambda v: isinstance(v, str) and v != "",
-        "a name of letters, digits, _, - and .": lambda v: isinstance(v, str) and NAME.fullmatch(v) is not None,
-        "names of letters, digits, _, - and ., with slashes between": lambda v: (
+        "a name of at most 100 letters, digits, _, - and .": lambda v: (
+            isinstance(v, str) and NAME.fullmatch(v) is not None
+        ),
+        "names of at most 100 letters, digits, _, - and ., with slashes between": lambda v: (
             isinstance(v, str) and all(map(NAME.fullmatch, v.split("/")))
         ),
         "auto, cpu, cuda or cuda:N": lambda v: (

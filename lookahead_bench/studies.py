@@ -8,10 +8,11 @@ study.run()                                  # what is missing, through Hydra's 
 from __future__ import annotations
 
 import math
-import sys
+import os
 import warnings
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from concurrent.futures import BrokenExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,9 +23,9 @@ from lookahead_bench.configuration.compose import PRIMARY, Loader, hydra_main, j
 from lookahead_bench.configuration.files import options
 from lookahead_bench.configuration.messages import COMPOSING, translate
 from lookahead_bench.errors import ConfigError, DataError, Held, InterruptedBySignal, RunError
-from lookahead_bench.notices import listen
+from lookahead_bench.notices import complain, listen
 from lookahead_bench.runs.run import RunResult, execute
-from lookahead_bench.runs.store import FINISHED, RunDirectory
+from lookahead_bench.runs.store import FINISHED, RunDirectory, status_of
 
 Job = tuple[str, ...]  # its overrides
 
@@ -90,16 +91,32 @@ class Study:
     def run(self, *, quiet: bool = False) -> Counter[str]:
         """Do what is missing, and tell a line a job unless quiet; gives how many runs ended how.
 
-        A run that another process holds is passed over, and waited for when the others are done.
+        A run that another process holds is passed over, and waited for when the others are done. Where a launcher's
+        process is killed, the jobs that it had begun are left, and those that nobody has begun are done.
         """
         self.check()
         todo = dict.fromkeys(self.missing())
         for job, config in self.jobs.items():
             if job not in todo:
                 do(config, quiet=quiet)  # its stored result
-        held = self.launch(list(todo), Doer(self.jobs, quiet=quiet))
+        jobs, before = list(todo), {job: self.holders(job) for job in todo}
+        held: list[Job] = []
+        while jobs:
+            try:
+                held = self.launch(jobs, Doer(self.jobs, quiet=quiet))
+                break
+            except BrokenExecutor:
+                complain("a worker process was killed (was memory short?); what had been begun is left interrupted, "
+                          "and the same command resumes it")  # fmt: skip
+                rest = [job for job in jobs if job in self.missing() and self.holders(job) == before[job]]
+                jobs = rest if rest != jobs else []
         self.launch(held, Doer(self.jobs, quiet=quiet, wait=True))
-        return Counter((RunDirectory(one).record() or {}).get("status", "missing") for one in self.runs())
+        places = (RunDirectory(one).path for one in self.runs())
+        return Counter(status_of(path) if (path / "run.json").exists() else "missing" for path in places)
+
+    def holders(self, job: Job) -> list[str]:
+        """Who has had each run of this job, last or now."""
+        return [RunDirectory(one).lock.holder() for one in self.jobs[job].seeds()]
 
     def launch(self, todo: Sequence[Job], doer: Doer) -> list[Job]:
         """Hand jobs to the launcher that the overrides choose; gives those that were passed over."""
@@ -110,6 +127,7 @@ class Study:
         from hydra.types import HydraContext, RunMode
 
         warnings.filterwarnings("ignore", category=UserWarning, module="hydra")
+        os.environ.setdefault("PYTHONWARNINGS", "ignore:resource_tracker")  # what a killed worker leaves
         hydra = hydra_main(self.composing)
         try:
             master = hydra.compose_config(PRIMARY, list(self.overrides), RunMode.MULTIRUN)
@@ -158,7 +176,7 @@ class Doer:
         except (ConfigError, DataError, RunError) as error:
             if HydraConfig.get().runtime.choices["hydra/sweeper"] != "basic":
                 raise  # a sweeper that optimises must know
-            print(f"lookahead-bench: {error}", file=sys.stderr, flush=True)
+            complain(error)
             return math.nan  # the others go on; the sweep counts this one as failed
         if result.signal is not None:  # it was meant for the sweep as well
             raise InterruptedBySignal(result.run_id, result.signal)

@@ -16,7 +16,7 @@ from typing import Any
 import torch
 import yaml
 
-from lookahead_bench.cli import command
+from lookahead_bench.cli import main
 from lookahead_bench.configuration import Config
 from lookahead_bench.hardware import Machine
 from lookahead_bench.runs.checkpoint import generations, load_newest
@@ -49,7 +49,7 @@ def steps_in(dataset: str, seconds: float, most: int) -> int:
 
 _FORKS = multiprocessing.get_context("forkserver")  # imports torch once; every process below is a fork of it
 _FORKS.set_forkserver_preload(
-    ["lookahead_bench.runs.session", "lookahead_bench.report.summary", "torch._dynamo", "sklearn.datasets"]
+    ["lookahead_bench.runs.session", "lookahead_bench.report.report", "torch._dynamo", "sklearn.datasets"]
 )
 
 
@@ -84,7 +84,10 @@ def life(
         if isinstance(what, Config):
             execute(what)
             os._exit(0)
-        os._exit(command(list(what)))
+        try:
+            main(list(what))
+        except SystemExit as ended:
+            os._exit(int(ended.code or 0))
 
 
 def start(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from omegaconf import OmegaConf
@@ -12,7 +13,7 @@ from omegaconf import OmegaConf
 from lookahead_bench import composition, ranges
 from lookahead_bench.configuration import rules, source, targets
 from lookahead_bench.configuration.compose import leaves
-from lookahead_bench.configuration.files import GROUPS
+from lookahead_bench.configuration.files import CONF, GROUPS, PACKAGE
 from lookahead_bench.configuration.identity import ABOUT
 from lookahead_bench.configuration.messages import show, unknown_key
 from lookahead_bench.configuration.targets import check_target, nearest
@@ -20,7 +21,7 @@ from lookahead_bench.configuration.wrappers import Chain
 from lookahead_bench.errors import ConfigError
 
 Node = Mapping[str, Any]
-NAME = "a name of letters, digits, _, - and ."
+NAME = "a name of at most 100 letters, digits, _, - and ."
 FIXED = ("name", "players")  # of a dataset's node; they belong to the task
 
 
@@ -48,6 +49,9 @@ def check(nodes: Node, defaults: Node, user: frozenset[str]) -> Chain:
         )
     for key, rule in rules.RUN.items():
         require(rule, key, nodes[key])
+    for key in ("results_dir", "data_dir"):
+        if {CONF, PACKAGE} & {(place := Path(nodes[key]).resolve()), *place.parents}:
+            raise ConfigError(f"{key}={nodes[key]}: is part of lookahead-bench itself; name another directory")
     for group, own in {"dataset": {}, "model": {}, "schedule": {}, "tracker": rules.TRACKER, "gpu": rules.GPU}.items():
         check_group(group, nodes[group] or {}, defaults[group] or {}, own)
     for group, kind in (("dataset", targets.TASK), ("model", targets.MODEL), ("schedule", targets.SCHEDULE)):

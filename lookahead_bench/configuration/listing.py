@@ -40,7 +40,7 @@ def read(path: Path) -> dict[str, Any]:
 def description(path: Path) -> str:
     """The description in a YAML file's facts, or its first comment."""
     said = (read(path).get(ABOUT) or {}).get("description")
-    comments = (line.lstrip("# ") for line in path.read_text().splitlines() if line.startswith("# "))
+    comments = (line.lstrip("# ") for line in path.read_text(encoding="utf-8").splitlines() if line.startswith("# "))
     return said or next((line for line in comments if not line.startswith("@package")), "")
 
 

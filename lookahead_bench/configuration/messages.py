@@ -100,4 +100,4 @@ def unknown_key(key: str, value: str, defaults: DictConfig | None = None) -> Con
 
 def keys_of_optimizers() -> set[str]:
     """The top-level keys of all optimizers in conf/."""
-    return {str(key) for path in (CONF / "optimizer").glob("*.yaml") for key in yaml.safe_load(path.read_text())}
+    return {str(key) for path in (CONF / "optimizer").glob("*.yaml") for key in yaml.safe_load(path.read_bytes())}

@@ -17,7 +17,7 @@ RUN = {
     "replicas": "an integer >= 1",
     "data_dir": "a text that is not empty",
     "results_dir": "a text that is not empty",
-    "study": "null or names of letters, digits, _, - and ., with slashes between",
+    "study": "null or names of at most 100 letters, digits, _, - and ., with slashes between",
     "force": "true or false",
 }
 

@@ -5,14 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import matplotlib
-
-matplotlib.use("Agg")
-
 import matplotlib.pyplot as plt
 import pandas as pd
 
+from lookahead_bench.report.plotting import save  # which takes the backend that needs no screen
+
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#F0E442")  # Okabe and Ito
+LABEL = 60  # characters in the legend: a longer one leaves the curves no room
 LINES = ("-", "--", "-.", ":")
 STYLE: Any = {
     "font.size": 8, "axes.spines.top": False, "axes.spines.right": False, "pdf.fonttype": 42, "savefig.dpi": 200,
@@ -44,6 +43,7 @@ def draw_curves(runs: pd.DataFrame, stem: Path, title: str) -> Path | None:
             mine = rows[(rows["variant"] == variant) & (rows["weights"] == kinds[variant])]
             curve = mine.groupby("oracle_calls")[metric].agg(["mean", "min", "max"])
             label = variant if kinds[variant] == "fast" else f"{variant} ({kinds[variant]})"
+            label = label if len(label) <= LABEL else f"{label[: LABEL - 1]}…"
             colour, line = COLOURS[i % len(COLOURS)], LINES[(i // len(COLOURS)) % len(LINES)]
             axes.plot(curve.index, curve["mean"], label=label, linewidth=1.4, color=colour, linestyle=line)
             axes.fill_between(curve.index, curve["min"], curve["max"], alpha=0.15, linewidth=0, color=colour)
@@ -56,9 +56,4 @@ def draw_curves(runs: pd.DataFrame, stem: Path, title: str) -> Path | None:
         axes.set_ylabel(metric if split == "train" else f"{split} {metric}")
         axes.set_title(title, loc="left")
         axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
-        for suffix in (".pdf", ".png"):
-            figure.savefig(
-                stem.with_name(stem.name + suffix), metadata={"CreationDate": None} if suffix == ".pdf" else {}
-            )
-        plt.close(figure)
-    return stem.with_name(stem.name + ".png")
+        return save(figure, stem)

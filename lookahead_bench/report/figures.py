@@ -77,7 +77,7 @@ def draw_one(name: str, study: Study) -> str:
     directory.mkdir(parents=True, exist_ok=True)
     module = importlib.import_module(f"lookahead_bench.report.{GROUP}.{name}")
     with plt.rc_context(plotting.STYLE):
-        words = f"{plotting.save(module.draw(frame), directory / name)[1]} .pdf"
+        words = f"{plotting.save(module.draw(frame), directory / name)} .pdf"
     if hasattr(module, "compare"):
         found = module.compare(frame)
         save(directory / name, as_frame(found))

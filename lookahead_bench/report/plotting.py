@@ -16,6 +16,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from lookahead_bench.runs.files import atomic
+
 WIDTH = 3.3  # inches, a column of a two-column paper
 STYLE: Any = {
     "font.size": 7, "axes.labelsize": 7, "axes.titlesize": 7, "xtick.labelsize": 6, "ytick.labelsize": 6,
@@ -134,13 +136,15 @@ def log_ticks(ax: Axes, axis: str = "y", count: int = 5) -> None:
     getattr(ax, f"{axis}axis").set_minor_locator(matplotlib.ticker.NullLocator())
 
 
-def save(figure: Figure, stem: Path) -> list[Path]:
-    """STEM.pdf and STEM.png; nothing in them depends on the day."""
-    paths = [stem.with_name(stem.name + suffix) for suffix in (".pdf", ".png")]
-    figure.savefig(paths[0], metadata={"CreationDate": None})
-    figure.savefig(paths[1], metadata={"Software": None})
-    plt.close(figure)
-    return paths
+def save(figure: Figure, stem: Path) -> Path:
+    """STEM.pdf and STEM.png, whose path it gives; nothing in them depends on the day."""
+    try:
+        for suffix, nothing in ((".pdf", "CreationDate"), (".png", "Software")):
+            with atomic(stem.with_name(stem.name + suffix)) as file:
+                figure.savefig(file, format=suffix[1:], metadata={nothing: None})
+    finally:
+        plt.close(figure)
+    return stem.with_name(f"{stem.name}.png")
 
 
 def recurrence(values: Any, order: int) -> float:

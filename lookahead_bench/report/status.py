@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from lookahead_bench.report.console import console, table
 from lookahead_bench.runs.files import read_json
-from lookahead_bench.runs.results import believed, run_directories, status_of
-from lookahead_bench.runs.store import in_study
+from lookahead_bench.runs.results import believed, run_directories
+from lookahead_bench.runs.store import in_study, status_of
 
 
 def show(results_dir: str, study: str | None = None) -> None:

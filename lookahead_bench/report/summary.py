@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from lookahead_bench.notices import say
 from lookahead_bench.report.console import console
 from lookahead_bench.report.console import table as empty_table
 from lookahead_bench.runs.run import RunResult
@@ -16,11 +17,11 @@ def tell(results: Sequence[RunResult], *, table: bool) -> None:
             f"{sum(r.status == 'done' for r in results)} done, {sum(r.status == 'diverged' for r in results)} diverged"
         )
         skipped = sum(r.skipped for r in results)
-        print(f"{len(results)} replicas: {counts}, {skipped} had been there; e.g. {line(results[0])}", flush=True)
+        say(f"{len(results)} replicas: {counts}, {skipped} had been there; e.g. {line(results[0])}")
     elif table:
         show(results[0])
     else:
-        print(line(results[0]), flush=True)
+        say(line(results[0]))
 
 
 def show(result: RunResult) -> None:
@@ -28,7 +29,7 @@ def show(result: RunResult) -> None:
     record = result.record
     note = " (had been finished before; force=true repeats it)" if result.skipped else ""
     out = console()
-    out.print(f"[bold]{result.run_id}: {result.status}[/bold]{note}")
+    out.print(f"{result.run_id}: {result.status}{note}", style="bold")
     shown = empty_table()
     metrics = list(dict.fromkeys(m for kinds in result.final.values() for scores in kinds.values() for m in scores))
     shown.add_column("split")

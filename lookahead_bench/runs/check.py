@@ -103,7 +103,7 @@ def with_lasting_id(directory: Path) -> Path:
     home = directory.with_name(identity.run_id(config))
     if home.exists():
         return directory
-    text = (directory / "config.yaml").read_text().replace(directory.name, home.name, 1)
+    text = (directory / "config.yaml").read_text(encoding="utf-8").replace(directory.name, home.name, 1)
     with atomic(directory / "config.yaml") as file:
         file.write(text.encode())
     marks = mark_of(content(directory / "metrics.jsonl"))

@@ -22,17 +22,20 @@ class Lock:
     def acquire(self) -> None:
         """Take the lock. Errors: Held after half a second, naming the holder; RunError where the file is a link."""
         handle = self._open()
-        for attempt in range(8):  # `held_by_another` holds it for an instant, a process that dies a little longer
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                time.sleep(0.02 * attempt)
-        else:
+        try:
+            for attempt in range(8):  # `held_by_another` holds it for an instant, a process that dies a little longer
+                try:
+                    fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    break
+                except BlockingIOError:
+                    time.sleep(0.02 * attempt)
+            else:
+                raise Held(f"{self.path.parent.name}: is held by {self.holder()}")
+            os.ftruncate(handle, 0)
+            os.write(handle, f"pid {os.getpid()} on {socket.gethostname()} since {time.strftime('%F %T')}\n".encode())
+        except BaseException:  # on a full disk too, where nobody would ever let go of it
             os.close(handle)
-            raise Held(f"{self.path.parent.name}: is held by {self.holder()}")
-        os.ftruncate(handle, 0)
-        os.write(handle, f"pid {os.getpid()} on {socket.gethostname()} since {time.strftime('%F %T')}\n".encode())
+            raise
         self._handle = handle
 
     def _open(self) -> int:
@@ -53,7 +56,11 @@ class Lock:
             return True
 
     def holder(self) -> str:
-        return self.path.read_text(errors="replace").strip() or "another process"
+        """Who has it, or had it last."""
+        try:
+            return self.path.read_text(errors="replace").strip() or "another process"
+        except OSError:
+            return "nobody"
 
     def held_by_another(self) -> bool:
         """Whether some process holds it now (never this object)."""

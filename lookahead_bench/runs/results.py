@@ -10,21 +10,12 @@ from typing import Any
 import pandas as pd
 
 from lookahead_bench.runs.files import read_json
-from lookahead_bench.runs.lock import Lock
-from lookahead_bench.runs.store import damage, in_study, read_rows, stored_config
+from lookahead_bench.runs.store import damage, in_study, read_rows, status_of, stored_config
 
 log = logging.getLogger("lookahead_bench")
 NAMED = ("dataset", "optimizer", "model", "schedule")
 RECORD = ("status", "metric", "direction", "git_revision", "samples_per_s", "replicas", "studies")
 WORDS = {"nan": float("nan"), "inf": float("inf"), "-inf": float("-inf")}
-
-
-def status_of(directory: Path) -> str:
-    """The truth about a run: `running` without a living owner is `interrupted`."""
-    status = (read_json(directory / "run.json") or {}).get("status", "running")
-    if status == "running" and not Lock(directory / "run.lock").held_by_another():
-        return "interrupted"
-    return str(status)
 
 
 def run_directories(results_dir: Path | str) -> list[Path]:

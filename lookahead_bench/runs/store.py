@@ -150,6 +150,14 @@ class RunDirectory:
         return read_rows(self.metrics_path)
 
 
+def status_of(directory: Path) -> str:
+    """The truth about a run: `running` without a living owner is `interrupted`."""
+    status = (read_json(directory / "run.json") or {}).get("status", "running")
+    if status == "running" and not Lock(directory / "run.lock").held_by_another():
+        return "interrupted"
+    return str(status)
+
+
 def stored_config(directory: Path) -> dict[str, Any] | None:
     """The scientific configuration in a run's config.yaml, or None where it is damaged."""
     try:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import logging
-import shutil
+import tempfile
 from pathlib import Path
 
 from lookahead_bench.errors import RunError
 from lookahead_bench.runs.files import read_json, write_json
-from lookahead_bench.runs.results import believed, run_directories, status_of
-from lookahead_bench.runs.store import FINISHED, read_rows, stored_config
-from lookahead_bench.runs.tracker import has_key, wandb_row
+from lookahead_bench.runs.results import believed, run_directories
+from lookahead_bench.runs.store import FINISHED, read_rows, status_of, stored_config
+from lookahead_bench.runs.tracker import has_key, settings, wandb_row
 
 log = logging.getLogger("lookahead_bench")
 MARK = "synced.json"
@@ -46,19 +46,19 @@ def mark(directory: Path, project: str, entity: str | None) -> dict[str, object]
 
 def replay(directory: Path, project: str, entity: str | None) -> None:
     """One run from its first row to its last. W&B takes a step only once, so what it has already it keeps."""
-    import wandb
-
     config = stored_config(directory)
     if config is None:
         raise RunError("its config.yaml is missing or damaged")
-    scratch = directory / "wandb"
-    run = wandb.init(
-        project=project, entity=entity, id=directory.name, name=directory.name, resume="allow", mode="online",
-        dir=str(directory), config=config, settings=wandb.Settings(silent=True, console="off", x_disable_stats=True),
-    )  # fmt: skip
-    run.define_metric("*", step_metric="step")
-    for i, row in enumerate(read_rows(directory / "metrics.jsonl")):
-        run.log(wandb_row(row), step=i)
-    run.summary.update({"status": status_of(directory)})
-    run.finish()
-    shutil.rmtree(scratch, ignore_errors=True)
+    with tempfile.TemporaryDirectory() as scratch:
+        quiet = settings(scratch)
+        import wandb
+
+        run = wandb.init(
+            project=project, entity=entity, id=directory.name, name=directory.name, resume="allow", mode="online",
+            dir=scratch, config=config, settings=quiet,
+        )  # fmt: skip
+        run.define_metric("*", step_metric="step")
+        for i, row in enumerate(read_rows(directory / "metrics.jsonl")):
+            run.log(wandb_row(row), step=i)
+        run.summary.update({"status": status_of(directory)})
+        run.finish()

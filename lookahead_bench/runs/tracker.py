@@ -93,15 +93,10 @@ class WandbTracker(NoTracker):
         LINE.say(lambda: self._start(run))
 
     def _start(self, run: RunDirectory) -> None:
-        os.environ.setdefault("WANDB_SILENT", "true")
-        os.environ.setdefault("WANDB_CONSOLE", "off")
-        os.environ.setdefault("WANDB_ERROR_REPORTING", "false")
-        for folder in ("CACHE", "CONFIG", "DATA"):  # not in the home directory, which may not be ours to write
-            place = os.environ.setdefault(f"WANDB_{folder}_DIR", os.path.abspath(f"{run.config['results_dir']}/wandb"))
-            Path(place).mkdir(parents=True, exist_ok=True)  # where it cannot, W&B says so in 17 lines
+        config: Config = run.config
+        quiet = settings(f"{config['results_dir']}/wandb")
         import wandb
 
-        config: Config = run.config
         node, mode = config["tracker"], self._mode
         self._run = wandb.init(
             project=node["project"],
@@ -112,7 +107,7 @@ class WandbTracker(NoTracker):
             mode=mode,
             dir=str(run.path),
             config=config.scientific,
-            settings=wandb.Settings(init_timeout=PATIENCE - 2, silent=True, console="off", x_disable_stats=True),
+            settings=quiet,
         )
         self._run.define_metric("*", step_metric="step")
 
@@ -135,6 +130,19 @@ class WandbTracker(NoTracker):
         LINE.say(lambda: self._run.summary.update({"status": status}))
         LINE.say(lambda: self._run.finish(exit_code=0 if status in ("done", "diverged") else 1))
         LINE.wait(OFFLINE if self._mode == "offline" else PATIENCE)
+
+
+def settings(place: str) -> Any:
+    """W&B's settings, silent and soon tired; what it keeps for itself is below `place`. Before it is imported."""
+    os.environ.setdefault("WANDB_SILENT", "true")
+    os.environ.setdefault("WANDB_CONSOLE", "off")
+    os.environ.setdefault("WANDB_ERROR_REPORTING", "false")
+    for folder in ("CACHE", "CONFIG", "DATA"):  # not in the home directory, which may not be ours to write
+        folder = os.environ.setdefault(f"WANDB_{folder}_DIR", os.path.abspath(place))
+        Path(folder).mkdir(parents=True, exist_ok=True)  # where it cannot, W&B says so in 17 lines
+    import wandb
+
+    return wandb.Settings(init_timeout=PATIENCE - 2, silent=True, console="off", x_disable_stats=True)
 
 
 def has_key() -> bool:
