@@ -30,6 +30,10 @@ test: $(VENV)/ready ## Lint, type-check and test
 	$(BIN)/mypy
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal
 
+.PHONY: test-faults
+test-faults: $(VENV)/ready ## Inject every kind of fault, the long and the rare ones too (under 10 minutes on two cores)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal -m fault
+
 .PHONY: lint
 lint: $(VENV)/ready ## Lint and type-check only
 	$(BIN)/ruff check .

@@ -6,6 +6,8 @@ import os
 import subprocess
 import sys
 import tempfile
+from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -33,3 +35,37 @@ def real_data() -> Path:
     with locked(root / ".lock"):  # several test processes share it, and a second session finds it ready
         subprocess.run([sys.executable, tool, root], check=True, capture_output=True)
     return root
+
+
+# ------------------------------------------------------------------------------------------------ `make test-faults`
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The long ones first, so that no core waits for one at the end; every fault says its group."""
+    items.sort(key=lambda item: item.get_closest_marker("long") is None)
+    for item in items:
+        if mark := item.get_closest_marker("fault"):
+            item.user_properties.append(("group", mark.args[0]))
+
+
+@pytest.fixture
+def survived(request: pytest.FixtureRequest) -> Callable[[int], None]:
+    """survived(n): the test has injected n faults instead of one."""
+    return lambda n: request.node.user_properties.append(("faults", n))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """How many faults of each group were survived."""
+    if config.getoption("-m") != "fault":
+        return
+    counts: dict[str, Counter[str]] = {}
+    for outcome in ("passed", "failed", "error", "skipped"):
+        for report in terminalreporter.stats.get(outcome, ()):
+            properties = dict(report.user_properties)
+            if "group" in properties and (outcome != "passed" or report.when == "call"):
+                counts.setdefault(properties["group"], Counter())[outcome] += properties.get("faults", 1)
+    for group, count in sorted(counts.items()):
+        lost = "".join(f", {n} {outcome}" for outcome, n in count.items() if outcome != "passed")
+        terminalreporter.write_line(f"{group:<16}{count['passed']:>5} survived{lost}")
+    survived, every = sum(count["passed"] for count in counts.values()), sum(map(Counter.total, counts.values()))
+    terminalreporter.write_line(f"{survived} of {every} faults survived")

@@ -11,6 +11,8 @@ from lookahead_bench.cli import command
 from lookahead_bench.configuration import source
 from lookahead_bench.configuration.files import CONF
 
+pytestmark = pytest.mark.fault("configuration")
+
 # overrides -> what the one line says
 WRONG = {
     # names

@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -163,6 +164,11 @@ def assert_same_run(one: RunResult, other: RunResult) -> None:
 
 def die_before(operation: int) -> None:
     """kill -9 of this process before its n-th sync, rename, removal or cut of a file from now on."""
+    before(operation, partial(os.kill, os.getpid(), signal.SIGKILL))
+
+
+def before(operation: int, happens: Callable[[], object]) -> None:
+    """Something happens before this process's n-th sync, rename, removal or cut of a file from now on."""
     left = operation
 
     def counted(real: Callable[..., Any]) -> Callable[..., Any]:
@@ -170,7 +176,7 @@ def die_before(operation: int) -> None:
             nonlocal left
             left -= 1
             if left == 0:
-                os.kill(os.getpid(), signal.SIGKILL)
+                happens()
             return real(*args, **kwargs)
 
         return call

@@ -21,6 +21,7 @@ from lookahead_bench.runs.lock import Lock
 
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 FINISHED = ("done", "diverged")
+RESULT = {"metric", "direction", "final", "best", "step", "oracle_calls", "samples", "seconds"}  # of a finished run
 STATUSES = ("running", "interrupted", "failed", *FINISHED)
 
 
@@ -179,8 +180,10 @@ def damage(directory: Path, record: Mapping[str, Any]) -> str | None:
     """
     if (owner := record.get("run_id", directory.name)) != directory.name:
         return f"it is a copy of {owner}"
-    finished = record.get("status") in FINISHED and "metrics_sha256" in record
-    if finished and not fits(content(directory / "metrics.jsonl"), record):
+    finished = record.get("status") in FINISHED
+    if finished and not record.keys() >= RESULT:
+        return f"its run.json does not tell its {', '.join(sorted(RESULT - record.keys()))}"
+    if finished and "metrics_sha256" in record and not fits(content(directory / "metrics.jsonl"), record):
         return "its metrics.jsonl is not the one that run.json tells of"
     return None
 

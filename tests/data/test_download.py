@@ -17,6 +17,8 @@ from lookahead_bench.data import download as module
 from lookahead_bench.data.download import Archive, download, reachable, read_members
 from lookahead_bench.errors import DataError
 
+pytestmark = pytest.mark.fault("downloads")
+
 BODY = bytes(range(256)) * 2000
 
 

@@ -23,6 +23,8 @@ from lookahead_bench.data.fetch import SOURCES, load, prepare
 from lookahead_bench.data.formats import cifar_batch, idx
 from lookahead_bench.errors import ConfigError, DataError
 
+pytestmark = pytest.mark.fault("downloads")
+
 IMAGES = np.random.default_rng(0).integers(0, 256, (12, 32, 32, 3), dtype=np.uint8)
 LABELS = np.arange(12) % 10
 NAME = "cifar-10-python.tar.gz"

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 import torch
-from tiny_runs import DIGITS, assert_same_run, kill, rows, start, steps_saved, wait_for
+from tiny_runs import DIGITS, assert_same_run, kill, rows, start, steps_saved, timeless, wait_for
 
 from lookahead_bench import load_results, run
 from lookahead_bench.cli import command
@@ -22,6 +22,8 @@ from lookahead_bench.runs import checkpoint
 from lookahead_bench.runs.files import read_json
 from lookahead_bench.runs.results import read_frame, status_of
 from lookahead_bench.runs.run import RunResult
+
+pytestmark = pytest.mark.fault("damage")
 
 RUN = ["optimizer=la_eg", *DIGITS]
 
@@ -291,3 +293,34 @@ def test_a_killed_run_says_so_and_its_rows_are_whole(killed: Path) -> None:
     assert read_json(path / "run.json")["status"] == "running"  # type: ignore[index]
     assert status_of(path) == "interrupted"
     assert rows(path)[0]["step"] == 0
+
+
+def files_of(directory: Path) -> list[Path]:
+    return sorted(path for path in directory.rglob("*") if path.is_file())
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("damage", ["truncated", "empty", "one bit", "random", "gone"])
+@pytest.mark.parametrize("state", ["finished", "killed"])
+def test_every_file(
+    state: str, damage: str, whole: RunResult, killed: Path, tmp_path: Path, survived: Callable[[int], None]
+) -> None:
+    """The same command gives the same rows, or refuses in one line and gives them with force=true.
+
+    One bit of run.json is left out: the scores in it have no digest, and tables are made from the rows.
+    """
+    source = whole.path if state == "finished" else next(killed.glob("runs/*"))
+    names = [path.relative_to(source) for path in files_of(source)]
+    names = [name for name in names if not (damage == "one bit" and name.name == "run.json")]
+    for i, name in enumerate(names):
+        place = tmp_path / str(i) / "runs" / whole.run_id
+        shutil.copytree(source, place)
+        DAMAGES[damage](place / name)
+        overrides = [*RUN, f"results_dir={tmp_path / str(i)}"]
+        load_results(tmp_path / str(i))
+        if command(overrides) != 0:
+            assert command([*overrides, "force=true"]) == 0, name
+        again = run(overrides)
+        assert (again.status, again.final, again.best) == (whole.status, whole.final, whole.best), name
+        assert timeless(rows(again.path)) == timeless(rows(whole.path)), name
+    survived(len(names))

@@ -17,6 +17,8 @@ from lookahead_bench.runs import checkpoint
 from lookahead_bench.runs.files import read_json
 from lookahead_bench.runs.run import execute
 
+pytestmark = pytest.mark.fault("numbers")
+
 RAISES = ["optimizer=sgd", "optimizer.base._target_=fault_optimizers.Raises", *DIGITS]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 import time
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -31,6 +32,8 @@ from lookahead_bench.runs.results import status_of
 from lookahead_bench.runs.resume import by_checkpoint
 from lookahead_bench.runs.run import RunResult, execute
 from lookahead_bench.runs.store import RunDirectory
+
+pytestmark = pytest.mark.fault("kills")
 
 
 def killed_and_resumed(overrides: list[str], path: Path, kills: int = 2) -> None:
@@ -138,3 +141,38 @@ def test_a_replica_that_went_on_alone_keeps_its_steps(tmp_path: Path) -> None:
     assert (one.config["seed"], fresh) == (1, None)
     assert state is not None
     assert state["step"] >= int(newest.stem.removeprefix("step-")) - 1  # or it was killed in writing this one
+
+
+SCATTERED = [
+    ["optimizer=lookahead", *DIGITS],
+    ["optimizer=extra_adam", *DIGITS, "resample=call"],
+    ["optimizer=sam", *DIGITS, "evaluate_every=5steps"],
+    ["optimizer=la_eg", "dataset=polar_game", "max_steps=40", "tracker=none"],  # with a picture
+]
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("overrides", SCATTERED, ids=lambda overrides: overrides[0])
+def test_killed_before_many_file_operations(
+    overrides: list[str], tmp_path: Path, survived: Callable[[int], None]
+) -> None:
+    """Every third of the first 60, which are those of the start and of two generations, and then here and there."""
+    settings, chance = configuration.load(overrides), random.Random(1)
+    (whole,) = execute(at(settings, tmp_path / "whole"))
+    moments = [*range(1, 60, 3), *sorted(chance.sample(range(60, 160), 10))]
+    for operation in moments:
+        cut = at(settings, tmp_path / str(operation))
+        process = start(cut, tmp_path / "output", prepare=partial(die_before, operation))
+        process.join(60)
+        assert process.exitcode == -9, (operation, (tmp_path / "output").read_text())
+        (resumed,) = execute(cut)
+        assert_same_run(whole, resumed)
+    survived(len(moments))
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("overrides", SCATTERED, ids=lambda overrides: overrides[0])
+def test_killed_at_many_random_moments(overrides: list[str], tmp_path: Path, survived: Callable[[int], None]) -> None:
+    for part in range(4):
+        killed_and_resumed([*overrides, f"seed={part}"], tmp_path / str(part), kills=5)
+    survived(4 * 5)

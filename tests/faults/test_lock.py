@@ -17,6 +17,8 @@ from lookahead_bench.errors import Held
 from lookahead_bench.runs.lock import Lock
 from lookahead_bench.runs.run import execute
 
+pytestmark = pytest.mark.fault("concurrency")
+
 RUN = ["optimizer=la_eg", *DIGITS]
 SLEEPS = ["optimizer=sgd", "optimizer.base._target_=fault_optimizers.Sleeps", *DIGITS]
 

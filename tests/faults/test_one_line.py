@@ -22,6 +22,8 @@ from lookahead_bench import load_results, run
 from lookahead_bench.cli import command
 from lookahead_bench.configuration.files import PACKAGE
 
+pytestmark = pytest.mark.fault("disk and streams")
+
 SWEEP = ["-m", "optimizer=sgd", "seed=1,2,3", *DIGITS]
 
 
@@ -126,6 +128,7 @@ def test_streams_that_take_nothing(arguments: str, streams: str, store: Path, tm
         assert (tmp_path / "store" / "report" / "digits-cpu-mlp.png").exists()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("streams", STREAMS)
 def test_a_sweep_goes_on_when_nobody_listens(streams: str, tmp_path: Path) -> None:
     prepare, _, line = STREAMS[streams]
@@ -222,6 +225,7 @@ def test_what_is_unforeseen_is_one_line_and_a_file(
     assert "its traceback could not be kept: [Errno 2]" in capsys.readouterr().err
 
 
+@pytest.mark.long
 def test_a_killed_worker_leaves_its_neighbours_and_the_others_are_done(tmp_path: Path) -> None:
     """Of four jobs on two workers, a worker is killed: the two that had been begun are left, the others are done."""
     base = "optimizer.base._target_=fault_optimizers.Sleeps,torch.optim.SGD"

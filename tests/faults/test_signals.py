@@ -16,6 +16,8 @@ from lookahead_bench.cli import command
 from lookahead_bench.runs.files import read_json
 from lookahead_bench.runs.lock import Lock
 
+pytestmark = pytest.mark.fault("signals")
+
 RUN = ["optimizer=multilayer", *DIGITS]
 SLEEPS = ["optimizer=sgd", "optimizer.base._target_=fault_optimizers.Sleeps", *DIGITS]
 

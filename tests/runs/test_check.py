@@ -18,6 +18,8 @@ from lookahead_bench.runs.checkpoint import generations
 from lookahead_bench.runs.lock import Lock
 from lookahead_bench.runs.run import RunResult
 
+pytestmark = pytest.mark.fault("damage")
+
 RUN = ["optimizer=lookahead", *DIGITS]
 
 

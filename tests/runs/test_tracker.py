@@ -25,6 +25,8 @@ from lookahead_bench.runs.run import RunResult
 from lookahead_bench.runs.store import read_rows
 from lookahead_bench.runs.tracker import wandb_row
 
+pytestmark = pytest.mark.fault("trackers")
+
 RUN = ["optimizer=lookahead", *(o for o in DIGITS if o != "tracker=none")]
 
 
