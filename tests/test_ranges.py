@@ -25,14 +25,20 @@ CASES: dict[str, tuple[list[Any], list[Any]]] = {  # what is in, what is not
     "one of none, pullback, reset": (["none", "reset"], ["no", "none, pullback", None, 0]),
     "true or false": ([True, False], [0, 1, "true", None]),
     "a text that is not empty": (["x", " "], ["", 1, None]),
-    "a name of letters, digits, _, - and .": (["resnet20", "a-b_c.d"], ["", ".hidden", "../x", "a/b", "a b", 3]),
+    "a name of at most 100 letters, digits, _, - and .": (
+        ["resnet20", "a-b_c.d"],
+        ["", ".hidden", "../x", "a/b", "a b", 3],
+    ),
     "null or an integer >= 1": ([None, 1], [0, "null"]),
     "an increasing list of finite numbers > 0 and < 1": ([[], [0.1, 0.5]], [[0.5, 0.1], [0.1, 0.1], [0.5, 1.0], 0.5]),
     "a list": ([[], [None, "x"]], [None, "x"]),
     "auto or true or false": (["auto", True, False], ["on", None, 1]),
     "auto or an integer >= 1": (["auto", 2], [0, "2"]),
     "auto, cpu, cuda or cuda:N": (["auto", "cuda", "cuda:12"], ["tpu", "cuda:", "cuda:x", None]),
-    "names of letters, digits, _, - and ., with slashes between": (["a", "theory/games"], ["", "/a", "a//b", "a/../b"]),
+    "names of at most 100 letters, digits, _, - and ., with slashes between": (
+        ["a", "theory/games"],
+        ["", "/a", "a//b", "a/../b"],
+    ),
     "a count and its unit, such as 2epochs, 100steps or 500oracle_calls": (
         ["2epochs", "1 epoch", "100 steps", "5oracle_calls"],
         ["0steps", "steps", "2", "-1steps", "2 weeks", 3],

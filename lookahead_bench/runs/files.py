@@ -25,7 +25,7 @@ def atomic(path: Path) -> Iterator[IO[bytes]]:
         os.replace(partial, path)
     except BaseException as error:
         partial.unlink(missing_ok=True)
-        if isinstance(error, OSError) and error.filename is None:
+        if isinstance(error, OSError) and error.errno is not None and error.filename is None:
             error.filename = str(path)  # the kernel does not say on which file the disk was full
         raise
     sync_directory(path.parent)
