@@ -42,7 +42,9 @@ def write_run(
               "model": {"name": "mlp"},
               "schedule": {"name": "constant"}, **scientific}  # fmt: skip
     (path / "config.yaml").write_text(yaml.safe_dump({"scientific": config, "execution": {}}))
-    (path / "run.json").write_text(json.dumps({"status": status, "metric": "accuracy", "direction": "max"}))
+    record = {"status": status, "metric": "accuracy", "direction": "max", "final": {}, "best": None}
+    record |= {"step": 10, "oracle_calls": 10, "samples": 10, "seconds": {"train": 5.0}}
+    (path / "run.json").write_text(json.dumps(record))
     lines = []
     for step in (0, 10):
         for weights, value in scores.items():
