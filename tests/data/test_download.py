@@ -28,6 +28,7 @@ def server() -> Iterator[Server]:
         yield running
 
 
+@pytest.mark.control
 def test_a_download_is_whole_and_happens_once(server: Server, tmp_path: Path) -> None:
     archive = archive_of(BODY, server.give("/file", BODY))
     path = download(archive, tmp_path)
@@ -37,6 +38,7 @@ def test_a_download_is_whole_and_happens_once(server: Server, tmp_path: Path) ->
     assert [file.name for file in tmp_path.iterdir()] == ["file.tar.gz"]
 
 
+@pytest.mark.control
 def test_redirects_are_followed(server: Server, tmp_path: Path) -> None:
     archive = archive_of(BODY, server.give("/old", b"", 302, Location="/new"))
     server.give("/new", BODY)
@@ -97,6 +99,7 @@ def test_a_damaged_file_that_is_there_is_named_and_kept(tmp_path: Path) -> None:
     assert (tmp_path / "file.tar.gz").exists()
 
 
+@pytest.mark.control
 def test_reachable_tells_servers_from_closed_ports(server: Server) -> None:
     with socket.create_server(("127.0.0.1", 0)) as closed:
         port = closed.getsockname()[1]
@@ -115,6 +118,7 @@ def test_a_resolver_that_hangs_costs_no_more_than_the_patience(monkeypatch: pyte
     assert time.monotonic() - started < 0.8
 
 
+@pytest.mark.control
 def test_members_are_read_without_unpacking(tmp_path: Path) -> None:
     path = tmp_path / "a.tar.gz"
     path.write_bytes(tar_gz({"d/one": b"1", "d/two": b"2", "d/readme.html": b"3"}))
@@ -175,12 +179,14 @@ def test_a_damaged_archive_is_named(tmp_path: Path, content: bytes) -> None:
         read_members(path, ["d/one"])
 
 
+@pytest.mark.control
 def test_archives_are_values() -> None:
     archive = Archive(("http://a/",), "f", 1, "0")
     with pytest.raises(dataclasses.FrozenInstanceError):
         archive.size = 2  # type: ignore[misc]
 
 
+@pytest.mark.control
 def test_no_progress_where_stderr_is_no_terminal(
     server: Server, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -51,6 +51,7 @@ def check(arrays: dict[str, np.ndarray]) -> None:
     assert {array.dtype for array in arrays.values()} == {np.dtype(np.uint8), np.dtype(np.int64)}
 
 
+@pytest.mark.control
 def test_download_to_cache_to_arrays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, small: bytes) -> None:
     with serve() as server:
         use(monkeypatch, archive_of(small, server.give("/" + NAME, small), filename=NAME))
@@ -60,11 +61,13 @@ def test_download_to_cache_to_arrays(tmp_path: Path, monkeypatch: pytest.MonkeyP
         assert server.requests == ["/" + NAME]
 
 
+@pytest.mark.control
 def test_an_archive_that_was_put_there_is_used(tmp_path: Path, small: bytes) -> None:
     (tmp_path / NAME).write_bytes(small)
     check(load("cifar10", tmp_path))
 
 
+@pytest.mark.control
 def test_a_cache_that_was_put_there_is_used(tmp_path: Path, small: bytes) -> None:
     arrays = {"train_images": IMAGES[:10], "train_labels": LABELS[:10]}
     np.savez(tmp_path / "cifar10.npz", **arrays, test_images=IMAGES[10:], test_labels=LABELS[10:])
@@ -185,6 +188,7 @@ def test_a_pickled_payload_is_refused(tmp_path: Path, monkeypatch: pytest.Monkey
     assert not (tmp_path / "cifar10.npz").exists()
 
 
+@pytest.mark.control
 def test_batches_of_python_2_and_an_old_numpy_are_read() -> None:
     batch = {b"data": IMAGES[:2].transpose(0, 3, 1, 2).reshape(2, -1), b"fine_labels": [3, 99]}
     content = bytearray(pickle.dumps(batch, 3))
@@ -218,6 +222,7 @@ def packed(magic: bytes, *sizes: int, content: bytes) -> bytes:
     return gzip.compress(magic + struct.pack(f">{len(sizes)}I", *sizes) + content)
 
 
+@pytest.mark.control
 def test_idx_is_read(tmp_path: Path) -> None:
     path = tmp_path / "f.gz"
     path.write_bytes(packed(b"\0\0\x08\x03", 2, 3, 4, content=bytes(range(24))))
@@ -246,6 +251,7 @@ def test_a_wrong_idx_file_is_named(tmp_path: Path, content: bytes) -> None:
         idx(path, 3)
 
 
+@pytest.mark.control
 def test_digits_are_scikit_learns(tmp_path: Path) -> None:
     from sklearn.datasets import load_digits
 
@@ -261,6 +267,7 @@ def test_digits_are_scikit_learns(tmp_path: Path) -> None:
     assert prepare("digits", tmp_path) == tmp_path
 
 
+@pytest.mark.control
 @pytest.mark.parametrize("name", ["cifar10", "cifar100", "mnist"])
 def test_the_real_data_sets_load(name: str, real_data: Path) -> None:
     arrays = load(name, real_data)

@@ -288,6 +288,7 @@ def test_what_a_killed_write_leaves_is_swept_up(results: Path) -> None:
     assert not left.exists()
 
 
+@pytest.mark.control
 def test_a_killed_run_says_so_and_its_rows_are_whole(killed: Path) -> None:
     (path,) = killed.glob("runs/*")
     assert read_json(path / "run.json")["status"] == "running"  # type: ignore[index]

@@ -91,6 +91,7 @@ def test_what_is_not_finite_in_the_fast_weights_alone_is_no_divergence(tmp_path:
     assert (result.final["test"]["fast"]["loss"], result.status) == ("inf", "done")  # the slow ones have not moved yet
 
 
+@pytest.mark.control
 def test_non_finite_numbers_are_words(tmp_path: Path) -> None:
     result = run(["optimizer=sgd", "optimizer.lr=1e30", *DIGITS, f"results_dir={tmp_path}"])
     text = (result.path / "metrics.jsonl").read_text() + (result.path / "run.json").read_text()
@@ -107,6 +108,7 @@ def limit_file_size(limit: int) -> None:
     resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
 
 
+@pytest.mark.fault("disk and streams")
 @pytest.mark.parametrize("limit", [5000, 600])  # too little for a checkpoint; too little for run.json
 def test_a_full_disk_leaves_the_old_files_intact(limit: int, tmp_path: Path) -> None:
     overrides = ["optimizer=lookahead_adam", *DIGITS]
@@ -131,6 +133,7 @@ def test_a_full_disk_leaves_the_old_files_intact(limit: int, tmp_path: Path) -> 
     assert_same_run(run([*overrides, f"results_dir={tmp_path}/whole"]), run(stopped))
 
 
+@pytest.mark.fault("disk and streams")
 @pytest.mark.parametrize("place", ["/proc/nowhere", "/dev/null"])
 def test_a_place_where_nothing_can_be_written(place: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert command([*DIGITS, f"results_dir={place}"]) == 1

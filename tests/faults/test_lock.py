@@ -146,6 +146,7 @@ def test_a_lock_that_is_a_link_is_refused(tmp_path: Path, capsys: pytest.Capture
     assert (tmp_path / "precious").read_text() == "mine"
 
 
+@pytest.mark.control
 def test_a_lock_is_exclusive_until_it_is_released(tmp_path: Path) -> None:
     one, other = Lock(tmp_path / "run.lock"), Lock(tmp_path / "run.lock")
     assert not one.held_by_another()

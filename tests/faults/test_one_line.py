@@ -189,6 +189,7 @@ def test_names_that_are_too_long(
     assert said in line
 
 
+@pytest.mark.control
 def test_the_longest_names_are_possible(tmp_path: Path) -> None:
     names = [f"{key}={'a' * 100}" for key in ("optimizer.name", "study")]
     assert command([*DIGITS, *names, f"results_dir={tmp_path}", "seed=4294967295"]) == 0

@@ -86,6 +86,7 @@ def test_a_signal_in_the_last_evaluation_ends_the_sweep_after_a_run_that_is_done
     assert read_json(record)["status"] == "done"  # type: ignore[index]
 
 
+@pytest.mark.control
 def test_the_handlers_are_put_back(tmp_path: Path) -> None:
     before = [signal.getsignal(n) for n in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGUSR2)]
     run([*RUN, "max_steps=1", f"results_dir={tmp_path}"])

@@ -150,13 +150,14 @@ def plans(results: Path) -> list[Config]:
 
 
 def troubled(config: Config, chance: random.Random, output: Path) -> int:
-    """A run that meets one to three faults, and is then let be; gives their number."""
-    faults = chance.randrange(1, 4)
+    """A run that meets one to three faults, and is then let be; gives the number of those that it has felt."""
+    felt = 0
     directories = [RunDirectory(one).path for one in config.seeds()]
-    for _ in range(faults):
+    for _ in range(chance.randrange(1, 4)):
         present = [path for path in directories if path.exists() and files(path)]
         if present and chance.random() < 0.4:
             chance.choice(STORED)(chance.choice(present), chance)
+            felt += 1
             continue
         process = start(config, output, prepare=chance.choice(LIVES)(chance))
         if chance.random() < 0.2:  # two at once, one of which is killed at a random moment
@@ -164,13 +165,15 @@ def troubled(config: Config, chance: random.Random, output: Path) -> int:
             time.sleep(chance.uniform(0.0, 0.3))
             second.kill()
             second.join()
+            felt += second.exitcode == -signal.SIGKILL
         process.join(120)
         assert process.exitcode is not None
+        felt += process.exitcode != 0  # else it had ended before
     try:
         execute(config)
     except RunError:  # one line asks for a decision: edited, or of another configuration
         execute(Config({**config.nodes, "force": True}))
-    return faults
+    return felt
 
 
 def table(results: Path) -> tuple[str, dict[str, str]]:

@@ -52,6 +52,7 @@ def edit(path: Path, **values: object) -> None:
     path.write_text(json.dumps(json.loads(path.read_text()) | values))
 
 
+@pytest.mark.control
 def test_sound_stores(whole: RunResult, killed: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for directory in (whole.path, killed):
         capsys.readouterr()
@@ -61,6 +62,7 @@ def test_sound_stores(whole: RunResult, killed: Path, capsys: pytest.CaptureFixt
         check("nowhere")
 
 
+@pytest.mark.control
 def test_the_committed_runs_of_before_the_digests_are_sound(tmp_path: Path) -> None:
     committed = Path(__file__).resolve().parents[2] / "results" / "studies" / "cifar_cpu"
     shutil.copytree(committed, tmp_path, dirs_exist_ok=True)

@@ -92,6 +92,7 @@ def test_a_failing_mirror_changes_nothing_and_warns_once(
     assert failing == "import" or "the network is down" in warning
 
 
+@pytest.mark.control
 def test_what_the_mirror_is_told(untracked: RunResult, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     wandb = Wandb("")
     monkeypatch.setitem(sys.modules, "wandb", wandb)
@@ -108,6 +109,7 @@ def test_what_the_mirror_is_told(untracked: RunResult, tmp_path: Path, monkeypat
     assert wandb.finished == [0]
 
 
+@pytest.mark.control
 def test_the_mirror_gets_the_pictures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     wandb = Wandb("")
     wandb.Image = lambda picture, caption: (picture.shape, caption)  # type: ignore[attr-defined]
@@ -118,6 +120,7 @@ def test_the_mirror_gets_the_pictures(tmp_path: Path, monkeypatch: pytest.Monkey
     assert pictures == [{"samples/fast": ((450, 450, 3), "trajectory")}]
 
 
+@pytest.mark.control
 def test_with_a_key_the_mirror_is_online(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     wandb = Wandb("")
     monkeypatch.setitem(sys.modules, "wandb", wandb)
@@ -140,6 +143,7 @@ def test_a_failing_run_tells_the_mirror(tmp_path: Path, monkeypatch: pytest.Monk
     assert wandb.finished == [1]
 
 
+@pytest.mark.control
 def test_the_real_one_offline(untracked: RunResult, tmp_path: Path) -> None:
     """A command of its own: W&B has processes and threads."""
     pytest.importorskip("wandb")
