@@ -187,7 +187,8 @@ def test_a_wrong_configuration_is_one_line(overrides: str, tmp_path: Path, capsy
     given = overrides.split() if "results_dir=" in overrides else [f"results_dir={tmp_path}", *overrides.split()]
     assert command(given) == 2
     out, err = capsys.readouterr()
-    (line,) = err.splitlines()
+    assert len(err.splitlines()) == 1, err
+    line = err.strip()
     assert out == ""
     assert line.startswith("lookahead-bench: ")
     assert len(line) < 600

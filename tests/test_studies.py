@@ -108,6 +108,7 @@ def test_a_run_that_somebody_else_holds_is_passed_over_and_waited_for(
     out, err = capsys.readouterr()
     assert [line[:13] for line in out.splitlines()[:2]] == ["digits-sgd-s2", "digits-sgd-s1"]
     assert out.splitlines()[-1] == "2 runs: 2 done"
-    (line,) = err.splitlines()
+    assert len(err.splitlines()) == 1, err
+    line = err.strip()
     assert "is held by" in line
     assert "waiting for it" in line

@@ -241,7 +241,8 @@ def test_a_killed_worker_leaves_its_neighbours_and_the_others_are_done(tmp_path:
     wait_for(lambda: len(list(tmp_path.glob("runs/*/checkpoints/step-0000000004.pt"))) == 2)
     os.kill(int(next(tmp_path.glob("runs/*/run.lock")).read_text().split()[1]), signal.SIGKILL)
     out, err = process.communicate(timeout=120)
-    (line,) = err.splitlines()
+    assert len(err.splitlines()) == 1, err
+    line = err.strip()
     assert "a worker process was killed" in line
     assert out.splitlines()[-1] == "4 runs: 2 done, 2 interrupted"
     assert process.returncode == 1
