@@ -190,12 +190,20 @@ class Dies(Broken):
         self.wfile.write(answer.encode())
 
 
+class Server(ThreadingHTTPServer):
+    """Says nothing of clients that have left, who would turn up in the stderr of a later test of the same process."""
+
+    daemon_threads, block_on_close = True, False
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Nothing."""
+
+
 @contextlib.contextmanager
 def server(kind: str) -> Iterator[str]:
     """The address of a W&B that is closed, answers nothing, answers HTTP 500, or dies in the middle."""
     if kind in ("HTTP 500", "dies"):
-        broken = ThreadingHTTPServer(("127.0.0.1", 0), Dies if kind == "dies" else Broken)
-        broken.daemon_threads, broken.block_on_close = True, False
+        broken = Server(("127.0.0.1", 0), Dies if kind == "dies" else Broken)
         threading.Thread(target=broken.serve_forever, daemon=True).start()
         yield f"http://127.0.0.1:{broken.server_port}"
         broken.shutdown()
