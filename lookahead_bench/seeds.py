@@ -6,7 +6,7 @@ import hashlib
 
 import torch
 
-PURPOSES = ("init", "order", "augmentation", "dropout", "latent", "noise", "data", "split", "statistics")
+PURPOSES = ("init", "order", "augmentation", "dropout", "latent", "noise", "data", "split", "statistics", "scores")
 
 
 def derive(seed: int, purpose: str, *position: int) -> int:

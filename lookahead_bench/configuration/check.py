@@ -57,6 +57,8 @@ def check(nodes: Node, defaults: Node, user: frozenset[str]) -> Chain:
     for group, kind in (("dataset", targets.TASK), ("model", targets.MODEL), ("schedule", targets.SCHEDULE)):
         if nodes[group]:
             check_target(f"{group}._target_", nodes[group].get("_target_"), kind)
+    if model:
+        check_model(model, dataset)
     check_dataset(dataset)
     chain = check_optimizer(nodes["optimizer"], defaults["optimizer"], dataset["players"], user)
     check_replicas(nodes, chain)
@@ -70,7 +72,8 @@ def check(nodes: Node, defaults: Node, user: frozenset[str]) -> Chain:
 def knows(dataset: Node, key: str) -> bool:
     """Whether the task has a use for `key`: whether it sets it at some scale, if it sets anything by scale."""
     scales = about(dataset).get("scales") or {}
-    return not scales or any(key in entry for entry in scales.values())
+    has_data = key == "epochs" and "train_size" in about(dataset)
+    return has_data or not scales or any(key in entry for entry in scales.values())
 
 
 def about(node: Node | None) -> Node:
@@ -137,13 +140,25 @@ def check_facts(node: Node) -> None:
         raise ConfigError(f"dataset={node.get('name')}: its YAML must say players: [NAME, ...], such as [model]")
 
 
+def check_model(model: Node, dataset: Node) -> None:
+    """A network for one kind of task is none for another: its class takes what the task hands it."""
+    wants = targets.fact("dataset._target_", dataset["_target_"], targets.TASK, "network_arguments")
+    takes = targets.arguments("model._target_", model["_target_"], targets.MODEL)
+    if wants and takes is not None and not set(wants) <= takes:
+        fitting = sorted({entry["model"] for entry in about(dataset)["scales"].values() if "model" in entry})
+        raise ConfigError(
+            f"model={model.get('name')}: is no network for dataset={dataset['name']}, which makes them of "
+            f"{' and '.join(wants)}; choose of {', '.join(fitting)}, or a class of your own that takes these"
+        )
+
+
 def check_dataset(node: Node) -> None:
     facts = about(node)
-    size = facts.get("train_size")
-    if size is not None and node["batch_size"] + node["val_size"] > size:
+    size, held_out = facts.get("train_size"), node.get("val_size", 0)
+    if size is not None and node["batch_size"] + held_out > size:
+        also = f", dataset.val_size={held_out}: one batch and the validation split" if held_out else ": one batch"
         raise ConfigError(
-            f"dataset.batch_size={node['batch_size']}, dataset.val_size={node['val_size']}: one batch and the "
-            f"validation split must fit into the {size} training samples"
+            f"dataset.batch_size={node['batch_size']}{also} must fit into the {size} training samples"
         )
     if facts.get("check"):
         key = f"dataset.{ABOUT}.check"

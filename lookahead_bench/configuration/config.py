@@ -87,7 +87,7 @@ def load(overrides: Sequence[str], composing: Loader | None = None) -> Config:
             f"dataset={chosen}: its YAML says name: {nodes['dataset'].get('name')}; it must be the file's"
         )
     chain = check(nodes, defaults, user)
-    return Config(normalised(nodes, chain.layered), user)
+    return Config(normalised(nodes, chain), user)
 
 
 def plain(composed: DictConfig) -> dict[str, Any]:

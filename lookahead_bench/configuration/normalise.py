@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from lookahead_bench.configuration.rules import BUDGETS, RUN
+from lookahead_bench.configuration.wrappers import Chain
 from lookahead_bench.ranges import CADENCE
 
 
-def normalised(nodes: Mapping[str, Any], layered: Collection[str]) -> dict[str, Any]:
-    """The checked configuration with the task's own budgets filled in and every layer written out.
+AVERAGED = "lookahead_bench.optim.Averaged"
 
-    layered: the optimizer's keys of which a list means one value a layer.
+
+def normalised(nodes: Mapping[str, Any], chain: Chain) -> dict[str, Any]:
+    """The checked configuration with the task's own budgets filled in, every layer written out, and the average that
+    `ema` asks for among the wrappers.
+
+    chain: what the optimizer's wrappers state.
     """
     dataset = {key: value for key, value in nodes["dataset"].items() if key not in RUN}  # they are the run's, below
     own = {key: nodes["dataset"].get(key) for key in BUDGETS}
@@ -23,7 +28,7 @@ def normalised(nodes: Mapping[str, Any], layered: Collection[str]) -> dict[str, 
         **nodes,
         **budgets,
         "dataset": dataset,
-        "optimizer": layers(nodes["optimizer"], layered),
+        "optimizer": averaged(layers(nodes["optimizer"], chain.layered), nodes["ema"], chain),
         "evaluate_every": cadence(nodes["evaluate_every"]),
     }
 
@@ -36,6 +41,17 @@ def layers(optimizer: Mapping[str, Any], layered: Collection[str]) -> dict[str, 
         return dict(optimizer)
     spread = {key: lists.get(key, [optimizer[key]] * count) for key in optimizer if key in layered}
     return {**optimizer, **{key: values if count > 1 else values[0] for key, values in spread.items()}}
+
+
+def averaged(optimizer: Mapping[str, Any], decay: float | None, chain: Chain) -> dict[str, Any]:
+    """With an exponential average of what every step gives, inside of whatever judges the method (slow weights, an
+    average of its own); nothing where `decay` is null, or where the chain keeps such an average itself."""
+    own = optimizer.get("decay") is not None
+    if decay is None or any(one["_target_"] == AVERAGED and (own or one.get("decay")) for one in optimizer["wrappers"]):
+        return dict(optimizer)
+    place = next((i for i, one in enumerate(chain.wrappers) if one.level == 0), len(chain.wrappers))
+    wrappers = list(optimizer["wrappers"])
+    return {**optimizer, "wrappers": [*wrappers[:place], {"_target_": AVERAGED, "decay": decay}, *wrappers[place:]]}
 
 
 def cadence(value: str | None) -> str | None:

@@ -14,6 +14,7 @@ RUN = {
     "precision": "one of float32, bfloat16, float64",
     "resample": "one of step, call",
     "clip_norm": "null or a finite number > 0",
+    "ema": "null or a finite number >= 0 and < 1",
     "replicas": "an integer >= 1",
     "data_dir": "a text that is not empty",
     "results_dir": "a text that is not empty",

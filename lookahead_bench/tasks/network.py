@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -39,6 +39,7 @@ class NetworkTask(Task):
     Errors: ValueError for replicas of networks with buffers.
     """
 
+    network_arguments: ClassVar[tuple[str, ...]] = ("in_shape", "classes")  # what a model's class is handed
     settings: Settings
     fused = True  # whether the optimizer's step may be torch's fused one, which rounds otherwise
 
