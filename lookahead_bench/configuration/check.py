@@ -157,9 +157,7 @@ def check_dataset(node: Node) -> None:
     size, held_out = facts.get("train_size"), node.get("val_size", 0)
     if size is not None and node["batch_size"] + held_out > size:
         also = f", dataset.val_size={held_out}: one batch and the validation split" if held_out else ": one batch"
-        raise ConfigError(
-            f"dataset.batch_size={node['batch_size']}{also} must fit into the {size} training samples"
-        )
+        raise ConfigError(f"dataset.batch_size={node['batch_size']}{also} must fit into the {size} training samples")
     if facts.get("check"):
         key = f"dataset.{ABOUT}.check"
         check_target(key, facts["check"], targets.CHECK)

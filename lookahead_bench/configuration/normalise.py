@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from typing import Any
 
 from lookahead_bench.configuration.rules import BUDGETS, RUN
 from lookahead_bench.configuration.wrappers import Chain
 from lookahead_bench.ranges import CADENCE
-
 
 AVERAGED = "lookahead_bench.optim.Averaged"
 
@@ -33,7 +32,7 @@ def normalised(nodes: Mapping[str, Any], chain: Chain) -> dict[str, Any]:
     }
 
 
-def layers(optimizer: Mapping[str, Any], layered: Collection[str]) -> dict[str, Any]:
+def layers(optimizer: Mapping[str, Any], layered: Container[str]) -> dict[str, Any]:
     """A number beside lists is every layer's and becomes a list; lists of one value are that value."""
     lists = {key: value for key, value in optimizer.items() if key in layered and isinstance(value, list)}
     count = len(next(iter(lists.values()), []))

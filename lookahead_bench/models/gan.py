@@ -46,7 +46,9 @@ class DCGAN(Pair):
         channels = shape[0]
         generator: list[nn.Module] = [nn.Unflatten(1, (latent, 1, 1))]
         maps = [latent, 8 * width, 4 * width, 2 * width]
-        for (inputs, outputs), (kernel, stride, pad) in zip(pairwise(maps), [(3, 1, 0), (4, 2, 1), (4, 2, 0)], strict=True):
+        for (inputs, outputs), (kernel, stride, pad) in zip(
+            pairwise(maps), [(3, 1, 0), (4, 2, 1), (4, 2, 0)], strict=True
+        ):
             up = nn.ConvTranspose2d(inputs, outputs, kernel, stride, pad, bias=False)
             generator += [up, nn.BatchNorm2d(outputs), nn.ReLU()]
         generator += [nn.ConvTranspose2d(2 * width, channels, 4, 2, 1, bias=False), nn.Tanh()]
@@ -73,7 +75,8 @@ class ResNetPair(Pair):
             nn.BatchNorm2d(wide), nn.ReLU(), nn.Conv2d(wide, channels, 3, padding=1), nn.Tanh(),
         )  # fmt: skip
         discriminator = nn.Sequential(
-            Down(channels, deep, halve=True, first=True), Down(deep, deep, halve=True), Down(deep, deep), Down(deep, deep),
+            Down(channels, deep, halve=True, first=True), Down(deep, deep, halve=True),
+            Down(deep, deep), Down(deep, deep),
             nn.ReLU(), Total(), nn.Linear(deep, 1), nn.Flatten(0),
         )  # fmt: skip
         for module in [*generator.modules(), *discriminator.modules()]:
@@ -103,8 +106,10 @@ class Up(nn.Module):
 
 
 class Down(nn.Module):
-    """x' + conv3(relu(conv3(relu(x)))), both halved in size by means of 2x2 where asked; x' = conv1(x), or x itself where
-    nothing changes. The first block of all takes x without its ReLU."""
+    """x' + conv3(relu(conv3(relu(x)))), both halved in size by means of 2x2 where asked.
+
+    x' = conv1(x), or x itself where nothing changes; the first block of all takes x without its ReLU.
+    """
 
     def __init__(self, inputs: int, outputs: int, *, halve: bool = False, first: bool = False) -> None:
         super().__init__()

@@ -63,7 +63,11 @@ class Real:
             return dict.fromkeys(("kid", "precision", "recall"), math.nan)
         size = min(SUBSET, len(generated.features), len(self.features))
         kid = kid_features_to_metric(
-            generated.features.double(), self.features.double(), kid_subsets=SUBSETS, kid_subset_size=size, verbose=False
+            generated.features.double(),
+            self.features.double(),
+            kid_subsets=SUBSETS,
+            kid_subset_size=size,
+            verbose=False,
         )
         prc = prc_features_to_metric(generated.features, self.features, verbose=False)
         return {"kid": kid[KEY_METRIC_KID_MEAN], "precision": prc[KEY_METRIC_PRECISION],

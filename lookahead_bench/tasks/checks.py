@@ -81,6 +81,14 @@ class LatentSize(Check):
             yield "latent", f"must be below {PIXELS[node['data']]}, the pixels of dataset.data={node['data']}"
 
 
+class Mixture(Check):
+    """A grid of Gaussians is a square."""
+
+    def broken(self, node: Node) -> Broken:
+        if node["layout"] == "grid" and math.isqrt(node["modes"]) ** 2 != node["modes"]:
+            yield "modes", "must be a square number for dataset.layout=grid, such as 9 or 25"
+
+
 class FiniteSum(Check):
     """Half of the curvatures lie above the mean, half below."""
 

@@ -117,8 +117,9 @@ class GAN(NetworkTask):
         between = torch.lerp(fake.to(real.dtype), real, mixing.view(*mixing.shape, *[1] * (real.dim() - mixing.dim())))
         between.requires_grad_()
         logits = self.forward[DISCRIMINATOR](between).float()
-        (slope,) = torch.autograd.grad(logits.sum(), between, create_graph=True)
-        return (slope.flatten(mixing.dim()).norm(dim=-1) - 1).square()
+        slope: Tensor = torch.autograd.grad(logits.sum(), between, create_graph=True)[0]
+        steepness: Tensor = torch.linalg.vector_norm(slope.flatten(mixing.dim()), dim=-1)
+        return (steepness - 1).square()
 
     def statistics_passes(self) -> None:
         """Of the generator alone: only it is scored."""
@@ -128,7 +129,7 @@ class GAN(NetworkTask):
             self.forward[GENERATOR](moved(latent.to(self.dtype), self.settings.device))
 
     def generated(self, count: int, stream: int = 0) -> Iterator[Tensor]:
-        """For scoring: `count` samples of every replica, in parts, always from the same noise of a stream of its own."""
+        """For scoring: `count` samples of every replica, in parts, always from the same noise."""
         for part, size in enumerate(size_of_parts(count)):
             yield self.forward[GENERATOR](self.drawn(torch.randn, "scores", (stream << 32) + part, size, self.latent))
 

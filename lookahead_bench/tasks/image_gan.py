@@ -12,7 +12,6 @@ from torch import Tensor, nn
 
 from lookahead_bench.data.fetch import load
 from lookahead_bench.data.images import Images, Stream, split
-from lookahead_bench.hardware import Machine
 from lookahead_bench.scores import classifier
 from lookahead_bench.scores.generated import Outputs, Real
 from lookahead_bench.tasks.base import Picture, Rows, Scores
@@ -77,11 +76,14 @@ class ImageGAN(GAN):
                     scores |= against.thorough(outputs) | {"fid_floor": against.fid(self._real["val"].features)}
                 lines.append(scores)
             one = self.replicas == 1
-            yield split_name, {
-                metric: torch.tensor(values[0] if one else values, dtype=torch.float64)
-                for metric in lines[0]
-                for values in [[line[metric] for line in lines]]
-            }
+            yield (
+                split_name,
+                {
+                    metric: torch.tensor(values[0] if one else values, dtype=torch.float64)
+                    for metric in lines[0]
+                    for values in [[line[metric] for line in lines]]
+                },
+            )
 
     def _of_replicas(self, stream: int) -> list[Outputs]:
         """What the classifier makes of every replica's generated images."""
