@@ -63,21 +63,30 @@ def residual(widths: list[int]) -> Classifier:
     return Classifier(network, head)
 
 
+MAKERS: Mapping[str, Callable[..., Classifier]] = {"perceptron": perceptron, "residual": residual}
+
+
 @dataclass(frozen=True)
 class Recipe:
     """How a data set's classifier is made: Adam, its rate rising for a tenth of the steps, then falling to 0.
 
-    network, arguments: its maker; largest: the pixel value that becomes 1; augment: crops and flips.
+    maker, arguments: of the network; largest: the pixel value that becomes 1; augment: crops and flips; autocast:
+    forward passes in bfloat16.
     """
 
-    network: str
+    maker: str
     arguments: Mapping[str, Any]
     largest: int
     epochs: int
     batch_size: int = 100
     lr: float = 2e-3
     augment: bool = False
+    autocast: bool = False
     threads: int = 1
+
+    def network(self) -> Classifier:
+        """A new one."""
+        return MAKERS[self.maker](**self.arguments)
 
     @property
     def digest(self) -> str:
@@ -85,11 +94,12 @@ class Recipe:
         return hashlib.sha256(repr(sorted(asdict(self).items())).encode()).hexdigest()[:12]
 
 
-NETWORKS: Mapping[str, Callable[..., Classifier]] = {"perceptron": perceptron, "residual": residual}
 RECIPES = {
     "digits": Recipe("perceptron", {"pixels": 64, "width": 128, "dropout": 0.2}, largest=16, epochs=40, batch_size=50),
     "mnist": Recipe("perceptron", {"pixels": 784, "width": 256, "dropout": 0.2}, largest=255, epochs=10),
-    "cifar10": Recipe("residual", {"widths": [16, 32, 64]}, largest=255, epochs=6, lr=5e-3, augment=True, threads=2),
+    "cifar10": Recipe(
+        "residual", {"widths": [16, 32, 64]}, largest=255, epochs=4, lr=5e-3, augment=True, threads=2, autocast=True
+    ),
 }
 
 
@@ -99,8 +109,8 @@ def classifier(data: str, data_dir: Path | str) -> Classifier:
     Errors: DataError where there are no data to train it on, or where the stored one is damaged.
     """
     recipe = RECIPES[data]
-    network = NETWORKS[recipe.network](**recipe.arguments)
-    path = Path(data_dir) / "classifiers" / f"{data}-{recipe.digest}.pt"
+    network = recipe.network()
+    path = stored(data, data_dir)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with locked(path.with_suffix(".lock")):
@@ -117,6 +127,11 @@ def classifier(data: str, data_dir: Path | str) -> Classifier:
     return network.eval().requires_grad_(False)
 
 
+def stored(data: str, data_dir: Path | str) -> Path:
+    """Where it is kept."""
+    return Path(data_dir) / "classifiers" / f"{data}-{RECIPES[data].digest}.pt"
+
+
 def train(data: str, data_dir: Path | str, recipe: Recipe) -> dict[str, Tensor]:
     """Train it; gives its state."""
     arrays = load(data, data_dir)
@@ -124,13 +139,15 @@ def train(data: str, data_dir: Path | str, recipe: Recipe) -> dict[str, Tensor]:
     stream = Stream(images, [SEED], recipe.batch_size, recipe.augment)
     steps = recipe.epochs * stream.batches_per_epoch
     with deterministic(recipe.threads):
-        network = NETWORKS[recipe.network](**recipe.arguments)
+        network = recipe.network()
         optimizer = torch.optim.Adam(network.parameters(), lr=recipe.lr)
         schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, recipe.lr, total_steps=steps, pct_start=0.1)
         for step in tqdm(range(steps), desc=f"classifier of {data}", unit="step", disable=None, leave=False):
             values, labels = stream.batch(step)
             optimizer.zero_grad()
-            F.cross_entropy(network(values)[1], labels).backward()
+            with torch.autocast("cpu", dtype=torch.bfloat16, enabled=recipe.autocast):
+                loss = F.cross_entropy(network(values)[1], labels)
+            loss.backward()
             optimizer.step()
             schedule.step()
     return network.state_dict()
