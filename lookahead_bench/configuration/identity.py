@@ -35,6 +35,7 @@ NEUTRAL: dict[str, Any] = {
     "dataset.noise": 0,
     "dataset.spread": 0,
     "dataset.augment": False,
+    "dataset.inception_v3": False,
     "schedule.warmup": 0,
 }
 

@@ -174,7 +174,7 @@ def deterministic(threads: int) -> Iterator[None]:
 
 
 @torch.no_grad()
-def outputs(network: Classifier, images: Tensor) -> tuple[Tensor, Tensor]:
+def outputs(network: nn.Module, images: Tensor) -> tuple[Tensor, Tensor]:
     """Features and logits of any number of images, on the images' device and in float32, given on the CPU."""
     parts = [network(part.to(torch.float32)) for part in images.split(AT_ONCE)]
     features, logits = (torch.cat(each).cpu() for each in zip(*parts, strict=True))

@@ -14,6 +14,7 @@ from lookahead_bench.data.fetch import load
 from lookahead_bench.data.images import Images, Stream, split
 from lookahead_bench.scores import classifier
 from lookahead_bench.scores.generated import Outputs, Real
+from lookahead_bench.scores.inception import inception
 from lookahead_bench.tasks.base import Picture, Rows, Scores
 from lookahead_bench.tasks.gan import GAN
 
@@ -27,6 +28,7 @@ class ImageGAN(GAN):
     data, data_dir     a data set of `lookahead_bench.data.fetch` that has a classifier, and where it lies or is put
     low                the value of black; white is 1, and generators end in tanh
     scored             how many images, real and generated, a score is made from, at most
+    inception_v3       score with Inception-v3 too, where its weights can be had: fid_inception, inception_score_inception
     model              makes the networks, see `GAN`, where the rest stands too
 
     Scores against as many training images ("val"; fid, inception_score, entropy, total_variation, modes), at a run's
@@ -36,7 +38,7 @@ class ImageGAN(GAN):
 
     def __init__(
         self, *, data: str, data_dir: Path | str, model: Callable[..., nn.Module], low: float, scored: int,
-        batch_size: int, seeds: Sequence[int], **game: Any,
+        batch_size: int, seeds: Sequence[int], inception_v3: bool = False, **game: Any,
     ) -> None:  # fmt: skip
         arrays = load(data, data_dir)
         recipe = classifier.RECIPES[data]
@@ -44,17 +46,20 @@ class ImageGAN(GAN):
         shape = (*(channels or [1]), height, width)
         super().__init__(pair=model, shape=shape, batch_size=batch_size, seeds=seeds, **game)
         self.low, self.scored = low, scored
-        self._judge = classifier.classifier(data, data_dir).to(self.settings.device)
-        self._real = {
-            name: self._outputs(
-                classifier.pixels(
-                    arrays[f"{part}_images"][chosen], arrays[f"{part}_labels"][chosen], recipe
-                ).at(torch.arange(len(chosen)))[0].to(self.settings.device)
-            )
-            for name, part in (("val", "train"), ("test", "test"))
-            for chosen in [some(len(arrays[f"{part}_labels"]), scored)]
-        }  # fmt: skip
-        self._against = {name: Real(outputs) for name, outputs in self._real.items()}
+        judges = {
+            "": classifier.classifier(data, data_dir),
+            "_inception": inception(data_dir) if inception_v3 else None,
+        }
+        self._judges = {name: judge.to(self.settings.device) for name, judge in judges.items() if judge is not None}
+        self._real = {}
+        for name, part in (("val", "train"), ("test", "test")):
+            labels = arrays[f"{part}_labels"]
+            chosen = some(len(labels), scored)
+            pixels = classifier.pixels(arrays[f"{part}_images"][chosen], labels[chosen], recipe)
+            self._real[name] = self._outputs(pixels.at(torch.arange(len(chosen)))[0].to(self.settings.device))
+        self._against = {
+            name: {judge: Real(seen) for judge, seen in outputs.items()} for name, outputs in self._real.items()
+        }
         mean, half = recipe.largest * low / (low - 1), recipe.largest / (1 - low)  # low is black, 1 is recipe.largest
         images = arrays["train_images"].reshape(*arrays["train_images"].shape[:3], -1)
         self._images = Images(
@@ -69,12 +74,7 @@ class ImageGAN(GAN):
 
     def evaluate(self, draws: int) -> Iterator[tuple[str, Scores]]:
         for stream, (split_name, against) in enumerate(self._against.items()):
-            lines = []
-            for outputs in self._of_replicas(stream):
-                scores = against.scores(outputs)
-                if split_name == "test":
-                    scores |= against.thorough(outputs) | {"fid_floor": against.fid(self._real["val"].features)}
-                lines.append(scores)
+            lines = [self._scores(outputs, against, split_name == "test") for outputs in self._of_replicas(stream)]
             one = self.replicas == 1
             yield (
                 split_name,
@@ -85,21 +85,35 @@ class ImageGAN(GAN):
                 },
             )
 
-    def _of_replicas(self, stream: int) -> list[Outputs]:
-        """What the classifier makes of every replica's generated images."""
-        parts: list[list[Outputs]] = [[] for _ in range(self.replicas)]
+    def _scores(self, generated: dict[str, Outputs], against: dict[str, Real], thorough: bool) -> dict[str, float]:
+        found = against[""].scores(generated[""])
+        if thorough:
+            found |= against[""].thorough(generated[""]) | {
+                "fid_floor": against[""].fid(self._real["val"][""].features)
+            }
+        for judge in generated.keys() - {""}:
+            others = against[judge].scores(generated[judge])
+            found |= {f"{metric}{judge}": others[metric] for metric in ("fid", "inception_score")}
+        return found
+
+    def _of_replicas(self, stream: int) -> list[dict[str, Outputs]]:
+        """What every judge makes of every replica's generated images."""
+        parts: list[list[dict[str, Outputs]]] = [[] for _ in range(self.replicas)]
         for samples in self.generated(self.scored, stream):
             for mine, images in zip(parts, samples.unsqueeze(0) if self.replicas == 1 else samples, strict=True):
                 mine.append(self._outputs(self._brightness(images)))
-        return [Outputs(*map(torch.cat, zip(*mine, strict=True))) for mine in parts]
+        return [
+            {judge: Outputs(*map(torch.cat, zip(*(part[judge] for part in mine), strict=True))) for judge in mine[0]}
+            for mine in parts
+        ]
 
     def _brightness(self, images: Tensor) -> Tensor:
         """From [low, 1] to the classifier's [0, 1]."""
         return (images.float() - self.low) / (1 - self.low)
 
-    def _outputs(self, images: Tensor) -> Outputs:
+    def _outputs(self, images: Tensor) -> dict[str, Outputs]:
         with torch.autocast(images.device.type, enabled=False):
-            return Outputs(*classifier.outputs(self._judge, images))
+            return {name: Outputs(*classifier.outputs(judge, images)) for name, judge in self._judges.items()}
 
     def pictures(self, position: Mapping[str, Any], final: bool, rows: Rows) -> Iterable[tuple[str, Picture]]:
         """The same noise at every evaluation; beside the first, real images."""
