@@ -28,7 +28,7 @@ class ImageGAN(GAN):
     data, data_dir     a data set of `lookahead_bench.data.fetch` that has a classifier, and where it lies or is put
     low                the value of black; white is 1, and generators end in tanh
     scored             how many images, real and generated, a score is made from, at most
-    inception_v3       score with Inception-v3 too, where its weights can be had: fid_inception, inception_score_inception
+    inception_v3       score with Inception-v3 too (fid_inception, inception_score_inception), if its weights can be had
     model              makes the networks, see `GAN`, where the rest stands too
 
     Scores against as many training images ("val"; fid, inception_score, entropy, total_variation, modes), at a run's
