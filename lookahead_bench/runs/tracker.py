@@ -117,8 +117,8 @@ class WandbTracker(NoTracker):
         self._rows += 1
 
     def picture(self, position: Mapping[str, Any], name: str, picture: Picture) -> None:
-        """One series of pictures for each kind of weights, beside the row that comes next."""
-        step, key = self._rows, f"samples/{position['weights']}"
+        """One series for all pictures that differ in their step alone, beside the row that comes next."""
+        step, key = self._rows, f"samples/{name.rstrip('0123456789').rstrip('-')}"
         LINE.say(lambda: self._log_picture(key, name, picture, step))
 
     def _log_picture(self, key: str, name: str, picture: Picture, step: int) -> None:

@@ -116,8 +116,8 @@ def test_the_mirror_gets_the_pictures(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.setitem(sys.modules, "wandb", wandb)
     monkeypatch.setenv("WANDB_MODE", "offline")
     run(["dataset=polar_game", "optimizer=lookahead", "max_steps=7", f"results_dir={tmp_path}"])
-    pictures = [row for _, row in wandb.rows if "samples/fast" in row]
-    assert pictures == [{"samples/fast": ((450, 450, 3), "trajectory")}]
+    pictures = [row for _, row in wandb.rows if "samples/trajectory" in row]
+    assert pictures == [{"samples/trajectory": ((450, 450, 3), "trajectory")}]
 
 
 @pytest.mark.control
