@@ -136,9 +136,11 @@ def bench_command(argv: list[str]) -> int:
 def figures_command(argv: list[str]) -> int:
     from lookahead_bench.report.figures import draw, figures
 
+    theory, others = ([name for name in figures() if ("/" in name) is apart] for apart in (False, True))
     names, values = keys_and_names(
         "figures",
-        f"Run what is missing of a figure's study and draw it under <results_dir>/figures/: {', '.join(figures())}.",
+        "Run what is missing of a figure's study and draw it under <results_dir>/figures/. Without names: "
+        f"{', '.join(theory)}. Only where they are named: {', '.join(others)}.",
         argv,
         {"results_dir": "results", "data_dir": data_directory()},
         "[NAME ...]",

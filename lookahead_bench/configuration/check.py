@@ -136,6 +136,8 @@ def check_facts(node: Node) -> None:
         raise ConfigError(
             f"dataset={node.get('name')}: its YAML must say about: {{metric: NAME, direction: max or min}}"
         )
+    if not isinstance(facts.get("also", []), list):
+        raise ConfigError(f"dataset={node.get('name')}: its YAML must say about: {{also: [NAME, ...]}}, further scores")
     if not isinstance(node.get("players"), list) or not node["players"]:
         raise ConfigError(f"dataset={node.get('name')}: its YAML must say players: [NAME, ...], such as [model]")
 

@@ -16,6 +16,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from lookahead_bench.report.stats import mean
 from lookahead_bench.runs.files import atomic
 
 WIDTH = 3.3  # inches, a column of a two-column paper
@@ -43,10 +44,16 @@ LOOKS = {
     "gda": Look("GDA", "#000000", "o", "-"),
     "alt_gda": Look("alternating GDA", "#56B4E9", "h", (0, (1, 1))),
     "adam": Look("Adam", "#CC79A7", "p", (0, (3, 1, 1, 1, 1, 1))),
+    "alt_adam": Look("alternating Adam", "#000000", "o", "-"),
+    "lookahead_minmax": Look("Lookahead-Minmax", "#0072B2", "s", "--"),
+    "nested_lookahead_minmax": Look("nested LA-Minmax", "#56B4E9", "D", (0, (5, 1, 1, 1))),
     "extragradient": Look("EG", "#0072B2", "s", "--"),
     "past_extragradient": Look("past EG", "#D55E00", "^", "-."),
     "eg_plus": Look("EG+", "#56B4E9", "D", (0, (5, 1, 1, 1))),
     "extra_adam": Look("ExtraAdam", "#E69F00", ">", (0, (5, 1))),
+    "la_extra_adam": Look("LA-ExtraAdam", "#D55E00", "^", "-."),
+    "alt_rapp": Look("RAPP", "#CC79A7", "p", (0, (3, 1, 1, 1, 1, 1))),
+    "alt_rapp_adam": Look("RAPP-Adam", "#009E73", "v", (0, (1, 1))),
     "rapp": Look("RAPP", "#D55E00", "^", "-."),
     "app": Look("APP", "#E69F00", ">", ":"),
     "la_gda": Look("LA-GDA", "#009E73", "v", "-"),
@@ -58,6 +65,11 @@ LOOKS = {
     "averaging": Look("averaged SGD", "#009E73", "v", (0, (5, 1))),
     "radam": Look("RAdam", "#D55E00", "^", "--"),
 }
+
+
+def methods(frame: pd.DataFrame) -> list[str]:
+    """The optimizers of the frame, in the order of LOOKS."""
+    return sorted(frame["optimizer"].unique(), key=list(LOOKS).index)
 
 
 def axes(columns: int = 1, rows: int = 1, *, height: float = 2.0, width: float = WIDTH, **kwargs: Any) -> tuple[
@@ -124,6 +136,31 @@ def final_of(frame: pd.DataFrame, split: str, weights: str = "fast") -> pd.DataF
     """The same on any split."""
     scored = frame[(frame["split"] == split) & (frame["weights"] == weights)]
     return scored.loc[scored.groupby("run_id")["step"].idxmax()]
+
+
+def judged(frame: pd.DataFrame) -> pd.DataFrame:
+    """The evaluations of the weights that each run's method is judged by: those that are scored last."""
+    scored = frame[frame["split"] != "train"]
+    return scored[scored["weights"] == scored.groupby("run_id")["weights"].transform("last")]
+
+
+def outcome(ends: pd.DataFrame, metric: str) -> str:
+    """The mean over runs with its 95 % interval, from the last row of each; diverged ones are counted beside it."""
+    done = ends.loc[ends["status"] == "done", metric]
+    lost = len(ends) - len(done)
+    return ", ".join([mean(done.tolist()).text(metric)] * bool(len(done)) + [f"{lost} diverged"] * bool(lost))
+
+
+def picture(ax: Axes, row: Any, part: float = 1.0) -> None:
+    """What the run kept of this evaluation, a row of it; the upper left part of the height and of the width."""
+    ax.set_axis_off()
+    ax.set_aspect("equal")
+    file = Path(row["directory"], "samples", f"{row['weights']}-{int(row['step']):08d}.png")
+    if not file.exists():
+        ax.text(0.5, 0.5, "no picture\nkept", ha="center", va="center", color="#777777", fontsize=5)
+        return
+    pixels = plt.imread(file)
+    ax.imshow(pixels[: round(len(pixels) * part), : round(pixels.shape[1] * part)], interpolation="nearest")
 
 
 def panel_title(ax: Axes, text: str) -> None:

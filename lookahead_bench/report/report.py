@@ -18,8 +18,8 @@ from lookahead_bench.runs.results import load_results
 
 TASK = ["dataset", "scale", "model"]  # runs of different scales never share a table
 NOT_SCIENTIFIC = (
-    "run_id", "status", "git_revision", "samples_per_s", "replicas", "studies", "metric", "direction", "seed", "step",
-    "oracle_calls", "samples", "epoch", "seconds", "split", "weights",
+    "run_id", "status", "git_revision", "samples_per_s", "replicas", "studies", "metric", "direction", "also", "seed",
+    "step", "oracle_calls", "samples", "epoch", "seconds", "split", "weights",
 )  # fmt: skip
 
 
@@ -73,11 +73,16 @@ def shown(value: object) -> object:
 
 
 def summarise(runs: pd.DataFrame) -> pd.DataFrame:
-    """One line a variant: counts by status, and the headline score at the end, with its 95 % interval over seeds."""
+    """One line a variant: counts by status, and the headline score at the end, with its 95 % interval over seeds.
+
+    Of every kind of weights; of those that the method is evaluated with, what the task names under `also` too.
+    """
     metric = runs["metric"].dropna().iloc[0] if runs["metric"].notna().any() else "loss"
     if metric not in runs:
         runs = runs.assign(**{metric: math.nan})
     higher = runs["direction"].dropna().eq("max").any()
+    also = [name for name in next(iter(runs["also"].dropna()), ()) if name in runs]
+    every = runs["weights"].dropna().unique() if "weights" in runs else ()
     lines = []
     for variant, group in runs.groupby("variant", sort=False):
         per_run = group.drop_duplicates("run_id")
@@ -92,7 +97,10 @@ def summarise(runs: pd.DataFrame) -> pd.DataFrame:
             if split == "test" or not (done["split"] == "test").any():
                 line[f"{split} {metric}"] = scored[kinds[0]].text(metric)
                 line["weights"] = kinds[0]
-                line["of the fast weights"] = scored["fast"].text(metric) if kinds[0] != "fast" else ""
+                for kind in every:
+                    line[f"of the {kind} weights"] = scored[kind].text(metric) if kind in kinds[1:] else ""
+                for name in also:
+                    line[f"{split} {name}"] = mean(last.loc[last["weights"] == kinds[0], name].tolist()).text(name)
             if split == "val":
                 chosen = rows[rows["weights"] == kinds[0]].groupby("run_id")[metric].agg("max" if higher else "min")
                 line[f"best val {metric}"] = mean(chosen.tolist()).text(metric)

@@ -25,11 +25,16 @@ class Mean:
             band = "" if self.half_width is None else f" ± {self.half_width * 100:.2f}"
             return f"{self.value * 100:.2f}{band} %"
         if self.half_width is None:
-            return f"{self.value:.4g}"
+            return plain(self.value, 4)
         digits = 4
         if self.value and 0 < self.half_width < math.inf and math.isfinite(self.value):
             digits = max(4, math.floor(math.log10(abs(self.value))) - math.floor(math.log10(self.half_width)) + 2)
-        return f"{self.value:.{min(digits, 15)}g} ± {self.half_width:.2g}"
+        return f"{plain(self.value, min(digits, 15))} ± {plain(self.half_width, 2)}"
+
+
+def plain(value: float, digits: int) -> str:
+    """So many digits, but below a million no power of ten for those before the point."""
+    return f"{value:.0f}" if 10**digits <= abs(value) < 1e6 else f"{value:.{digits}g}"
 
 
 def mean(values: Sequence[float]) -> Mean:

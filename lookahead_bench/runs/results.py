@@ -14,7 +14,7 @@ from lookahead_bench.runs.store import damage, in_study, read_rows, status_of, s
 
 log = logging.getLogger("lookahead_bench")
 NAMED = ("dataset", "optimizer", "model", "schedule")
-RECORD = ("status", "metric", "direction", "git_revision", "samples_per_s", "replicas", "studies")
+RECORD = ("status", "metric", "direction", "also", "git_revision", "samples_per_s", "replicas", "studies")
 WORDS = {"nan": float("nan"), "inf": float("inf"), "-inf": float("-inf")}
 
 

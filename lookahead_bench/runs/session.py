@@ -166,7 +166,8 @@ class Session:
         for r in range(len(self.runs)) if replicas is None else replicas:
             one, status = self.runs[r], self.statuses[r]
             counts = self.counts(trainer, r) | {"samples_per_s": rate} if trainer else {}
-            headline = {key: self.config.about[key] for key in ("metric", "direction")}
+            about = self.config.about
+            headline: dict[str, Any] = {key: about[key] for key in ("metric", "direction", "also") if key in about}
             record = {"run_id": one.config.run_id, "status": status, **headline, **self.recorder.summary[r]}
             record |= counts | {"studies": one.studies()} | shared | (one.mark() if status in FINISHED else {})
             if self.recorder.earlier:

@@ -6,14 +6,16 @@ from pathlib import Path
 
 import pytest
 
+from lookahead_bench import report
 from lookahead_bench.cli import command
-from lookahead_bench.report import figures, theory
+from lookahead_bench.report import figures
 from lookahead_bench.report.comparison import Comparison, as_frame
 
 
 def test_studies_and_modules_are_the_same_names() -> None:
-    modules = {path.stem for path in Path(theory.__path__[0]).glob("*.py")} - {"__init__"}
-    assert modules == set(figures.figures())
+    files = Path(report.__path__[0]).glob("*/[!_]*.py")
+    modules = {f"{path.parent.name}/{path.stem}" for path in files}
+    assert modules == set(map(figures.full, figures.figures()))
 
 
 @pytest.mark.parametrize("name", ["vi_gan"])
