@@ -7,12 +7,14 @@ import subprocess
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from lookahead_bench.data.download import locked
+
+NAMED = os.environ.get("LOOKAHEAD_BENCH_DATA")
 
 
 @pytest.fixture(autouse=True)
@@ -22,11 +24,21 @@ def no_waiting_for_the_disk(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "sync", lambda: None)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def data_root(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Every run's data directory unless it names another: an empty one, in which the classifier of the embedded digits
+    is trained once a session, by the first run that needs it."""
+    with pytest.MonkeyPatch.context() as patched:
+        root = tmp_path_factory.mktemp("data")
+        patched.setenv("LOOKAHEAD_BENCH_DATA", str(root))
+        yield root
+
+
 @pytest.fixture(scope="session")
 def real_data() -> Path:
     """A data root with the real, whole data sets; the test is skipped where there is none."""
-    if named := os.environ.get("LOOKAHEAD_BENCH_DATA"):
-        return Path(named)
+    if NAMED:
+        return Path(NAMED)
     tool = Path(__file__).resolve().parents[2] / "shared" / "tools" / "unpack_data.py"
     if not tool.exists():
         pytest.skip("no real data: set LOOKAHEAD_BENCH_DATA to a data root that has it")

@@ -152,6 +152,13 @@ def check_model(model: Node, dataset: Node) -> None:
             f"model={model.get('name')}: is no network for dataset={dataset['name']}, which makes them of "
             f"{' and '.join(wants)}; choose of {', '.join(fitting)}, or a class of your own that takes these"
         )
+    side, own = about(model).get("side"), about(dataset).get("side")  # pixels
+    if side is not None and side != own:
+        has = f"has {own}x{own}" if own else "has no images"
+        raise ConfigError(
+            f"model={model.get('name')}: is for images of {side}x{side} pixels, and dataset={dataset['name']} {has}; "
+            "choose another model"
+        )
 
 
 def check_dataset(node: Node) -> None:

@@ -23,11 +23,14 @@ def normalised(nodes: Mapping[str, Any], chain: Chain) -> dict[str, Any]:
     budgets = {key: nodes[key] for key in BUDGETS}
     if all(value is None for value in budgets.values()):
         budgets = own
+    optimizer = layers(nodes["optimizer"], chain.layered)
+    with_average = averaged(optimizer, nodes["ema"], chain)
     return {
         **nodes,
         **budgets,
         "dataset": dataset,
-        "optimizer": averaged(layers(nodes["optimizer"], chain.layered), nodes["ema"], chain),
+        "optimizer": with_average,
+        "ema": None if with_average == optimizer else nodes["ema"],  # what does nothing is not in a run's identity
         "evaluate_every": cadence(nodes["evaluate_every"]),
     }
 

@@ -39,11 +39,12 @@ class DCGAN(Pair):
     """The networks of Lookahead-Minmax 2021 for 28x28 images: four convolutions each, BatchNorm, no biases.
 
     shape: (C, 28, 28); latent: numbers of the noise; width: channels of the discriminator's first layer, an eighth of
-    the generator's (64 in the paper). The generator ends in tanh. Weights are torch's own at first.
+    the generator's (64 in the paper). The generator ends in tanh. Weights are torch's own at first. Errors: ValueError
+    for another shape.
     """
 
     def __init__(self, *, shape: Sequence[int], latent: int, width: int) -> None:
-        channels = shape[0]
+        channels = _channels(shape, 28)
         generator: list[nn.Module] = [nn.Unflatten(1, (latent, 1, 1))]
         maps = [latent, 8 * width, 4 * width, 2 * width]
         for (inputs, outputs), (kernel, stride, pad) in zip(
@@ -66,10 +67,11 @@ class ResNetPair(Pair):
 
     shape: (C, 32, 32); latent: numbers of the noise; generator_width, discriminator_width: channels (256 and 128 in the
     paper). The generator ends in tanh. Convolutions begin uniform (Glorot), as in the reference code of spectral norm.
+    Errors: ValueError for another shape.
     """
 
     def __init__(self, *, shape: Sequence[int], latent: int, generator_width: int, discriminator_width: int) -> None:
-        channels, wide, deep = shape[0], generator_width, discriminator_width
+        channels, wide, deep = _channels(shape, 32), generator_width, discriminator_width
         generator = nn.Sequential(
             nn.Linear(latent, 16 * wide), nn.Unflatten(1, (wide, 4, 4)), *(Up(wide) for _ in range(3)),
             nn.BatchNorm2d(wide), nn.ReLU(), nn.Conv2d(wide, channels, 3, padding=1), nn.Tanh(),
@@ -130,6 +132,12 @@ class Total(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return x.sum((2, 3))
+
+
+def _channels(shape: Sequence[int], side: int) -> int:
+    if len(shape) != 3 or tuple(shape[1:]) != (side, side):
+        raise ValueError(f"a sample must be an image of {side}x{side} pixels, (C, {side}, {side}), got {tuple(shape)}")
+    return shape[0]
 
 
 def _leaky() -> nn.Module:

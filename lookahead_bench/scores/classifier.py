@@ -111,14 +111,16 @@ def classifier(data: str, data_dir: Path | str) -> Classifier:
     recipe = RECIPES[data]
     network = recipe.network()
     path = stored(data, data_dir)
+    trained: dict[str, Tensor] | None = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with locked(path.with_suffix(".lock")):
-            if not path.exists():
-                checkpoint.save({path: train(data, data_dir, recipe)})
+            if not (path.exists() and checkpoint.digest_file(path).exists()):  # its digest is written last
+                trained = train(data, data_dir, recipe)
+                checkpoint.save({path: trained})
     except OSError as error:
         log.warning("the classifier of %s is trained for this run alone: it cannot be kept (%s)", data, error)
-        network.load_state_dict(train(data, data_dir, recipe))
+        network.load_state_dict(train(data, data_dir, recipe) if trained is None else trained)
     else:
         state = checkpoint.load(path)
         if state is None:

@@ -102,9 +102,9 @@ class GAN(NetworkTask):
         with parametrize.cached():  # spectral norm: one power iteration an evaluation
             with torch.set_grad_enabled(GENERATOR in call.players):
                 fake = self.training_forward[GENERATOR](batch.latent)
-            on_fake = judge(fake).float()
+            on_fake = wide(judge(fake))
             if DISCRIMINATOR in call.players:
-                loss = self.loss.discriminator(judge(batch.real).float(), on_fake)
+                loss = self.loss.discriminator(wide(judge(batch.real)), on_fake)
                 if batch.mixing is not None:
                     loss = loss + self.penalty * self._steepness(batch.real, fake.detach(), batch.mixing)
                 losses[DISCRIMINATOR] = loss.mean(-1)
@@ -116,7 +116,7 @@ class GAN(NetworkTask):
         """(|dD/dx| - 1)^2 at x = mixing real + (1 - mixing) fake, for every sample."""
         between = torch.lerp(fake.to(real.dtype), real, mixing.view(*mixing.shape, *[1] * (real.dim() - mixing.dim())))
         between.requires_grad_()
-        logits = self.forward[DISCRIMINATOR](between).float()
+        logits = wide(self.forward[DISCRIMINATOR](between))
         slope: Tensor = torch.autograd.grad(logits.sum(), between, create_graph=True)[0]
         steepness: Tensor = torch.linalg.vector_norm(slope.flatten(mixing.dim()), dim=-1)
         return (steepness - 1).square()
@@ -132,6 +132,11 @@ class GAN(NetworkTask):
         """For scoring: `count` samples of every replica, in parts, always from the same noise."""
         for part, size in enumerate(size_of_parts(count)):
             yield self.forward[GENERATOR](self.drawn(torch.randn, "scores", (stream << 32) + part, size, self.latent))
+
+
+def wide(logits: Tensor) -> Tensor:
+    """In at least float32."""
+    return logits.to(torch.promote_types(logits.dtype, torch.float32))
 
 
 def size_of_parts(count: int) -> list[int]:
