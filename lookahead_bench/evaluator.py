@@ -36,27 +36,32 @@ class Moment:
 
 
 class Evaluator:
-    """Writes a row for each split and kind of weights, "fast" first; the last kind is what the method is judged by."""
+    """Writes a row for each split and kind of weights; the last kind is what the method is judged by.
 
-    def __init__(self, task: Task, optimizer: torch.optim.Optimizer, oracle: Oracle, log: Log) -> None:
+    baseline: the kind that is scored for comparison only, and comes first.
+    """
+
+    def __init__(
+        self, task: Task, optimizer: torch.optim.Optimizer, oracle: Oracle, log: Log, baseline: str | None = None
+    ) -> None:
         self.task, self.optimizer, self.oracle, self.log = task, optimizer, oracle, log
-        self.kinds = evaluation_kinds(optimizer)
+        self.kinds = sorted(evaluation_kinds(optimizer), key=lambda kind: kind != baseline)
         self.parameters: list[Tensor] = [p for params in task.players.values() for p in params]
 
     def evaluate(self, moment: Moment, *, final: bool) -> None:
         """final: every split; otherwise only the first, which is the one for choosing."""
-        fast: list[tuple[str, Scores]] = []
+        unchanged: list[tuple[str, Scores]] = []  # of the parameters as they are
         for kind in self.kinds:
             differ = self._differ(kind, moment)
             statistics = self.task.restored_statistics(reestimate=differ)
             with self.in_place(kind, moment), torch.no_grad(), self.oracle.autocasting(), statistics:
                 # Right after a sync the slow weights are the fast ones: same scores.
-                scored = self._scores(moment.draws, final) if differ or kind == "fast" else fast
+                scored = unchanged if unchanged and not differ else self._scores(moment.draws, final)
                 if self.task.replicas == 1:
                     position = moment.counts | {"weights": kind}
                     for name, picture in self.task.pictures(position, final, self.log.rows):
                         self.log.picture(position, name, picture)
-            fast = scored if kind == "fast" else fast
+            unchanged = unchanged if differ else scored
             for split, scores in scored:
                 self.log.row(moment.counts | {"split": split, "weights": kind}, scores, moment.replicas)
 

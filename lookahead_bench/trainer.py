@@ -75,6 +75,7 @@ class Trainer:
 
     schedule          multiplier of the learning rates as a function of progress in [0, 1]
     evaluate_every    when scores are due between the first and the last ones; None: never
+    baseline          a kind of weights that is scored for comparison only; the method is not judged by it
     log               receives rows, pictures and checkpoints
     stop_requested    asked before every step; true: checkpoint and raise Interrupted
     checkpoint_every  seconds between checkpoints
@@ -89,6 +90,7 @@ class Trainer:
         schedule: Callable[[float], float],
         budget: Budget,
         evaluate_every: Cadence | None = None,
+        baseline: str | None = None,
         log: Log,
         stop_requested: Callable[[], bool] = lambda: False,
         checkpoint_every: float = 60.0,
@@ -108,7 +110,7 @@ class Trainer:
         self.oracle.on_lost = self.remember
         self._lost: list[tuple[Moment, Scores]] = []  # in this step, and the losses of its first evaluation
         self._before: list[Tensor] = []  # the parameters before this step, where there are replicas
-        self.evaluator = Evaluator(task, optimizer, oracle, log)
+        self.evaluator = Evaluator(task, optimizer, oracle, log, baseline)
 
     # ------------------------------------------------------------------------------------------------------ position
 

@@ -112,6 +112,7 @@ class Session:
             schedule=self.parts.schedule,
             budget=Budget(*(config[key] for key in BUDGETS)),
             evaluate_every=Cadence.parse(config["evaluate_every"]),
+            baseline="ema" if config["ema"] is not None else None,
             log=self.recorder,
             checkpoint_every=float(os.environ.get("LOOKAHEAD_BENCH_CHECKPOINT_SECONDS", "60")),
         )

@@ -51,16 +51,16 @@ def test_the_table_shows_every_kind_of_weights_and_further_scores(store: Path, f
     assert command(["report", f"results_dir={store}"]) == 0
     with (store / "report" / "digits_gan-smoke-mlp_gan.csv").open() as file:
         lines = {line["optimizer"]: line for line in csv.DictReader(file)}
-    judged = {"alt_adam": "ema", "lookahead_minmax": "slow"}
+    judged = {"alt_adam": "fast", "lookahead_minmax": "slow"}
     for name, line in lines.items():
         assert line["weights"] == judged[name]
         assert line["test fid"] == mean(final(frame, name, judged[name], "fid")).text("fid")
-        assert line["of the fast weights"] == mean(final(frame, name, "fast", "fid")).text("fid")
+        assert line["of the ema weights"] == mean(final(frame, name, "ema", "fid")).text("fid")
         for also in ("inception_score", "entropy", "modes"):
             assert line[f"test {also}"] == mean(final(frame, name, judged[name], also)).text(also)
-    assert lines["alt_adam"]["of the ema weights"] == ""
-    ema = final(frame, "lookahead_minmax", "ema", "fid")
-    assert lines["lookahead_minmax"]["of the ema weights"] == mean(ema).text("fid")
+    assert lines["alt_adam"]["of the fast weights"] == ""
+    fast = final(frame, "lookahead_minmax", "fast", "fid")
+    assert lines["lookahead_minmax"]["of the fast weights"] == mean(fast).text("fid")
     assert "of the slow weights" not in lines["alt_adam"]
 
 
