@@ -37,7 +37,7 @@ def draw_curves(runs: pd.DataFrame, stem: Path, title: str) -> Path | None:
     rows = scored[scored["split"] == split]
     kinds = rows.groupby("variant")["weights"].agg(lambda w: w.unique()[-1])  # what the method is evaluated with
     with plt.rc_context(STYLE):
-        figure, axes = plt.subplots(figsize=(5.2, 2.8))
+        figure, axes = plt.subplots(figsize=(5.2, max(2.8, 0.2 * len(kinds))))  # the legend has a line for each
         lowest = []
         for i, variant in enumerate(kinds.index):
             mine = rows[(rows["variant"] == variant) & (rows["weights"] == kinds[variant])]
