@@ -18,7 +18,7 @@ CONF = Path(__file__).resolve().parents[2] / "conf" / "model"
 SHAPES = {"mlp_gan": (1, 8, 8), "dcgan16": (1, 28, 28), "dcgan": (1, 28, 28), "resnet_gan32": (3, 32, 32),
           "resnet_gan": (3, 32, 32)}  # fmt: skip
 NODES: dict[str, dict[str, Any]] = {name: yaml.safe_load((CONF / f"{name}.yaml").read_text()) for name in SHAPES}
-NODES["mlp_gan"]["squash"] = True
+NODES["mlp_gan"] |= {"squash": True, "hidden": [128, 128]}  # which the task's YAML decides
 
 
 def build(name: str) -> Pair:
