@@ -20,7 +20,7 @@ from torch.optim.lr_scheduler import LambdaLR
 from lookahead_bench.evaluator import Evaluator, Moment
 from lookahead_bench.log import Log
 from lookahead_bench.optim.foreach import clones
-from lookahead_bench.optim.wrapper import closure_calls
+from lookahead_bench.optim.wrapper import closure_calls, tell
 from lookahead_bench.oracle import Diverged, Oracle
 from lookahead_bench.schedule import Schedule
 from lookahead_bench.tasks.base import Scores, Task
@@ -262,8 +262,10 @@ class Trainer:
                 self.log.best(better, self.task.state_dict())
 
     def watch(self) -> None:
-        """Tell the schedule of the last score; where that changes the rate, the next step has it."""
-        if self.schedule.observe(self._cost()):
+        """Tell optimizer and schedule of the last score; where that changes the rate, the next step has it."""
+        cost = self._cost()
+        tell(self.optimizer, cost)
+        if self.schedule.observe(cost):
             for group, base in zip(self.optimizer.param_groups, self.scheduler.base_lrs, strict=True):
                 group["lr"] = base * self.rate()
 

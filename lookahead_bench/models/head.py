@@ -66,7 +66,7 @@ class _CrossEntropy(torch.autograd.Function):
         return torch.cat(losses).mean()
 
     @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator]
+    @once_differentiable
     def backward(ctx: Any, slope: Tensor) -> tuple[Tensor | None, ...]:
         x_grad, w_grad, b_grad = ctx.saved_tensors
         features, weight = ctx.dtypes

@@ -72,7 +72,7 @@ class Recurrent(nn.Module):
     def forward(self, inputs: Tensor, hidden: Tensor, cell: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         dropped = F.dropout(self.weight_hh, self.drop, self.training)
         weights = [self.weight_ih, dropped, self.bias_ih, self.bias_hh]
-        return torch.lstm(inputs, (hidden, cell), weights, True, 1, 0.0, self.training, False, False)  # type: ignore[call-overload, no-any-return]
+        return torch.lstm(inputs, (hidden, cell), weights, True, 1, 0.0, self.training, False, False)
 
 
 class AWDLSTM(nn.Module):

@@ -111,7 +111,6 @@ class LanguageModel(NetworkTask):
             lambda networks: batch_size * bptt * float(sum(p.numel() for p in networks[PLAYER].parameters())),
             seeds=seeds, dtype=dtype, machine=machine,
         )  # fmt: skip
-        self.network: Any = self.networks[PLAYER]
         device = self.settings.device
         columns = self.corpus.train[: rows * batch_size].view(batch_size, rows).t().contiguous()
         self._stream = columns.to(device)
@@ -120,6 +119,11 @@ class LanguageModel(NetworkTask):
         self.batch_size = batch_size
         self._begin = self._next = self.network.initial_state(batch_size)
         self._latest: Tensor | None = None
+
+    @property
+    def network(self) -> Any:
+        """As `lookahead_bench.models.lstm` says what a model has."""
+        return self.networks[PLAYER]
 
     # -------------------------------------------------------------------------------------------------------- stream
 
