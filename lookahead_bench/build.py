@@ -23,6 +23,7 @@ from lookahead_bench.configuration.wrappers import Chain
 from lookahead_bench.errors import ConfigError
 from lookahead_bench.optim import Projected, Wrapper
 from lookahead_bench.optim.evaluation import training_mode
+from lookahead_bench.schedule import Schedule
 from lookahead_bench.tasks.base import Task
 from lookahead_bench.tasks.network import NetworkTask
 
@@ -43,7 +44,7 @@ class Parts:
     config: Config
     task_class: type[Task]
     model: Callable[..., nn.Module] | None
-    schedule: Callable[[float], float]
+    schedule: Schedule
     machine: hardware.Machine
 
     def task(self, seeds: Sequence[int]) -> Task:
@@ -107,11 +108,11 @@ def model_of(node: Mapping[str, Any]) -> Callable[..., nn.Module]:
     return partial(targets.load("model._target_", node["_target_"], targets.MODEL), **arguments_of(node))
 
 
-def schedule_of(node: Mapping[str, Any]) -> Callable[[float], float]:
+def schedule_of(node: Mapping[str, Any]) -> Schedule:
     """The multiplier of the learning rates, a function of progress. Errors: ConfigError."""
     make = targets.load("schedule._target_", node["_target_"], targets.SCHEDULE)
     try:
-        schedule: Callable[[float], float] = make(**arguments_of(node))
+        schedule: Schedule = make(**arguments_of(node))
         sound = all(math.isfinite(schedule(progress)) and schedule(progress) >= 0 for progress in (0.0, 0.5, 1.0))
     except Exception as error:
         words = " ".join(f"{type(error).__name__}: {error}".split())

@@ -61,17 +61,17 @@ def list_command(argv: list[str]) -> int:
 
 
 def data_command(argv: list[str]) -> int:
-    from lookahead_bench.data.fetch import prepare
+    from lookahead_bench.data.fetch import EMBEDDED, prepare
 
     names, values = keys_and_names(
         "data", "Download data sets into data_dir, or check that they are there.", argv,
         {"data_dir": data_directory()}, "NAME ...",
     )  # fmt: skip
     if not names:
-        wrong_arguments("name one or more data sets, as in lookahead-bench data cifar10 cifar100 mnist")
+        wrong_arguments("name one or more data sets, as in lookahead-bench data cifar10 cifar100 mnist ptb")
     for name in names:
         place = prepare(name, values["data_dir"])
-        print(f"{name}: {'comes with scikit-learn' if name == 'digits' else place}")
+        print(f"{name}: {f'comes with {EMBEDDED[name]}' if name in EMBEDDED else place}")
     return 0
 
 

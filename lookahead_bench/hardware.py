@@ -70,18 +70,21 @@ class Machine:
     device: torch.device
     samples: float = 0.0
 
-    def settle(self, *, work: float = 0.0, convolutional: bool = False, fused: bool = False) -> Settings:
+    def settle(
+        self, *, work: float = 0.0, convolutional: bool = False, fused: bool = False, compiled: bool = True
+    ) -> Settings:
         """Decide every `auto`.
 
         work: multiply-adds of one forward pass; channels_last: for convolutional networks; compile: on CUDA and on
-        processors with AMX (elsewhere it was seen to lose), for heavy work and at least COMPILE_PAYS_FROM samples;
+        processors with AMX (elsewhere it was seen to lose), for heavy work and at least COMPILE_PAYS_FROM samples, and
+        where the task says that its networks can be (`compiled`);
         fused: not for a toy, whose few numbers are done before a fused kernel has started.
         """
         heavy = work >= HEAVY
         compiler = self.device.type == "cuda" or ("amx_bf16" in cpu_flags() and shutil.which("g++") is not None)
         decided: dict[str, Any] = {
             "channels_last": convolutional,
-            "compile": heavy and self.samples >= COMPILE_PAYS_FROM and compiler,
+            "compile": compiled and heavy and self.samples >= COMPILE_PAYS_FROM and compiler,
             "fused": fused,
             # Small operations on several threads are slower, and crawl when other programs want the same cores.
             "threads": torch.get_num_threads() if heavy or self.device.type != "cpu" else 1,

@@ -20,8 +20,9 @@ from torch.optim.lr_scheduler import LambdaLR
 from lookahead_bench.evaluator import Evaluator, Moment
 from lookahead_bench.log import Log
 from lookahead_bench.optim.foreach import clones
-from lookahead_bench.optim.wrapper import closure_calls
+from lookahead_bench.optim.wrapper import closure_calls, tell
 from lookahead_bench.oracle import Diverged, Oracle
+from lookahead_bench.schedule import Schedule
 from lookahead_bench.tasks.base import Scores, Task
 
 ROW_EVERY = 20  # steps
@@ -73,12 +74,13 @@ class Interrupted(Exception):
 class Trainer:
     """Trains one task with one optimizer (for all replicas at once).
 
-    schedule          multiplier of the learning rates as a function of progress in [0, 1]
+    schedule          multiplier of the learning rates as a function of progress in [0, 1], and of the scores so far
     evaluate_every    when scores are due between the first and the last ones; None: never
     baseline          a kind of weights that is scored for comparison only; the method is not judged by it
     log               receives rows, pictures and checkpoints
     stop_requested    asked before every step; true: checkpoint and raise Interrupted
     checkpoint_every  seconds between checkpoints
+    cost              the last score of the split for choosing, turned so that less is better
     """
 
     def __init__(
@@ -87,7 +89,7 @@ class Trainer:
         optimizer: torch.optim.Optimizer,
         oracle: Oracle,
         *,
-        schedule: Callable[[float], float],
+        schedule: Schedule,
         budget: Budget,
         evaluate_every: Cadence | None = None,
         baseline: str | None = None,
@@ -95,14 +97,15 @@ class Trainer:
         stop_requested: Callable[[], bool] = lambda: False,
         checkpoint_every: float = 60.0,
         on_step: Callable[[Trainer], None] = lambda trainer: None,
+        cost: Callable[[], float] = lambda: math.nan,
     ) -> None:
         self.task, self.optimizer, self.oracle, self.budget, self.log = task, optimizer, oracle, budget, log
         self.evaluate_every = evaluate_every
         self.stop_requested, self.checkpoint_every, self.on_step = stop_requested, checkpoint_every, on_step
         self.step = 0
         self.clock = Clock()
-        self._scheduled = schedule
-        self.scheduler = LambdaLR(optimizer, lambda _: self._scheduled(self.progress()))
+        self.schedule, self._cost = schedule, cost
+        self.scheduler = LambdaLR(optimizer, lambda _: self.rate())
         self._step_calls = 0.0  # what one step costs in oracle calls
         self._row_step = 0
         self.stopped: dict[int, dict[str, Any]] = {}  # diverged replica -> where it was
@@ -134,6 +137,10 @@ class Trainer:
         if self.budget.max_oracle_calls is not None:
             used.append(self.oracle.calls / self.budget.max_oracle_calls)
         return max(used)
+
+    def rate(self) -> float:
+        """What every group's learning rate is multiplied by in the next step."""
+        return self.schedule(self.progress()) * self.task.rate(self.oracle.draws)
 
     def finished(self) -> bool:
         """Whether a budget is spent, or one more step would overspend the oracle calls (the first is always taken)."""
@@ -170,6 +177,7 @@ class Trainer:
             self.record_step()
             if self.evaluations() > evaluations and not self.finished():
                 self.evaluate(final=False)
+                self.watch()
             if time.monotonic() - saved >= self.checkpoint_every:
                 self.save()
                 saved = time.monotonic()
@@ -255,6 +263,14 @@ class Trainer:
             with self.clock.time("io"), self.evaluator.in_place(self.evaluator.kinds[-1], moment):
                 self.log.best(better, self.task.state_dict())
 
+    def watch(self) -> None:
+        """Tell optimizer and schedule of the last score; where that changes the rate, the next step has it."""
+        cost = self._cost()
+        tell(self.optimizer, cost)
+        if self.schedule.observe(cost):
+            for group, base in zip(self.optimizer.param_groups, self.scheduler.base_lrs, strict=True):
+                group["lr"] = base * self.rate()
+
     # ---------------------------------------------------------------------------------------------------- checkpoint
 
     def save(self) -> None:
@@ -273,6 +289,7 @@ class Trainer:
             "task": self.task.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "scheduler": {k: v for k, v in self.scheduler.state_dict().items() if k != "lr_lambdas"},
+            "schedule": self.schedule.state_dict(),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -282,6 +299,7 @@ class Trainer:
         self.task.load_state_dict(state["task"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.scheduler.load_state_dict(state["scheduler"] | {"lr_lambdas": [None] * len(self.scheduler.lr_lambdas)})
+        self.schedule.load_state_dict(state.get("schedule", {}))  # earlier versions had none to watch
 
 
 def integral(value: float) -> int | float:

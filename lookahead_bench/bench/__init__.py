@@ -9,6 +9,7 @@ from lookahead_bench.errors import ConfigError
 
 BENCHMARKS = {
     "gan": "an oracle call and the training loop of a GAN against gradients and rounds written by hand",
+    "lm": "a language model's training loop against the plain float32 loop, and against its own bare passes",
     "loop": "the training loop against bare forward and backward passes",
     "optimizers": "the wrappers' steps against their base's, and against pytorch_optimizer's Lookahead",
     "replicas": "R runs as one program against the same runs one after another",

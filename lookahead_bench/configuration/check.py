@@ -60,6 +60,9 @@ def check(nodes: Node, defaults: Node, user: frozenset[str]) -> Chain:
     if model:
         check_model(model, dataset)
     check_dataset(dataset)
+    if about(nodes["schedule"]).get("watches") and nodes["evaluate_every"] is None:
+        name = nodes["schedule"]["name"]
+        raise ConfigError(f"evaluate_every=null: schedule={name} watches the scores in between; set evaluate_every")
     chain = check_optimizer(nodes["optimizer"], defaults["optimizer"], dataset["players"], user)
     check_replicas(nodes, chain)
     for key in ("epochs", "evaluate_every"):
@@ -306,6 +309,8 @@ def check_replicas(nodes: Node, chain: Chain) -> None:
         why = f"dataset={dataset['name']} cannot be batched over runs"
     elif about(nodes["model"]).get("batchnorm"):
         why = f"model={nodes['model']['name']} has BatchNorm, whose statistics cannot be batched over runs"
+    elif about(nodes["schedule"]).get("watches"):
+        why = f"schedule={nodes['schedule']['name']} watches the score, and every run has one of its own"
     elif base.rpartition(".")[0] != "torch.optim" or base.rpartition(".")[2] not in rules.ELEMENTWISE:
         why = f"{base} is not known to act on every number by itself"
     elif mixing:

@@ -39,9 +39,10 @@ class Config:
 
     @property
     def data(self) -> str | None:
-        """The data set that the task reads, if any: a fact of the task, or a key of its node."""
+        """The data set that the task reads, if any: a fact of the task, or a key of its node. A text of one's own needs
+        none."""
         name: str | None = self.about.get("data", self["dataset"].get("data"))
-        return name
+        return name if self["dataset"].get("text_file") is None else None
 
     @property
     def scientific(self) -> dict[str, Any]:

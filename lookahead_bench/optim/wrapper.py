@@ -39,6 +39,13 @@ def level_of(optimizer: Optimizer) -> float:
     return held
 
 
+def tell(optimizer: Optimizer, cost: float) -> None:
+    """Tell every wrapper of the chain of a score, turned so that less is better; nan where there is none."""
+    for each in chain(optimizer):
+        if isinstance(each, Wrapper):
+            each.observe(cost)
+
+
 def closure_calls(optimizer: Optimizer) -> int:
     """How often a step calls its closure, if the innermost optimizer calls it once."""
     return optimizer.evaluations * closure_calls(optimizer.base) if isinstance(optimizer, Wrapper) else 1
@@ -52,6 +59,7 @@ class Wrapper(Optimizer):
     it keeps:
 
         counters    integers that a checkpoint carries
+        numbers     lists of floats that a checkpoint carries, empty at first
         tensors     tensor lists that a checkpoint carries: the attribute is None or a list in parameter order, and the
                     function says how a parameter enters that is added later
 
@@ -82,6 +90,7 @@ class Wrapper(Optimizer):
     elementwise: ClassVar[bool] = False
 
     counters: ClassVar[tuple[str, ...]] = ()
+    numbers: ClassVar[tuple[str, ...]] = ()
     tensors: ClassVar[Mapping[str, Callable[[Tensor], Tensor | None]]] = {}
     settings: tuple[str, ...]
     base: Optimizer
@@ -105,6 +114,8 @@ class Wrapper(Optimizer):
             setattr(self, setting, value)
         for counter in self.counters:
             setattr(self, counter, 0)
+        for name in self.numbers:
+            setattr(self, name, [])
         for name in self.tensors:
             setattr(self, name, None)
         self._born = tuple(vars(self))
@@ -123,6 +134,9 @@ class Wrapper(Optimizer):
 
     def _update(self, closure: Closure | None) -> Any:
         raise NotImplementedError
+
+    def observe(self, cost: float) -> None:
+        """Told after every evaluation between the first and the last: the score, turned so that less is better."""
 
     def zero_grad(self, set_to_none: bool = True) -> None:
         self.base.zero_grad(set_to_none)
@@ -196,14 +210,14 @@ class Wrapper(Optimizer):
         return {name: getattr(self, name) for name in self._kept()}
 
     def _kept(self) -> tuple[str, ...]:
-        return ("base", "settings", "_born", *self.settings, *self.counters, *self.tensors)
+        return ("base", "settings", "_born", *self.settings, *self.counters, *self.numbers, *self.tensors)
 
     def _require_declared(self) -> None:
         """State that is nowhere declared would be lost on a resume, without a word."""
         if undeclared := sorted(vars(self).keys() - {*self._born, *self._kept(), *SCHEDULERS}):
             raise TypeError(
                 f"{type(self).__name__} keeps {undeclared[0]!r}, which no checkpoint carries: declare it in `counters` "
-                "(an integer) or `tensors` (one for each parameter), or hand it on as a setting"
+                "(an integer), `numbers` (floats) or `tensors` (one for each parameter), or hand it on as a setting"
             )
 
     def __repr__(self) -> str:
@@ -224,6 +238,7 @@ class Wrapper(Optimizer):
             pre_hook(self)
         entry: dict[str, Any] = {"kind": type(self).__name__}
         entry |= {name: getattr(self, name) for name in self.counters}
+        entry |= {name: list(getattr(self, name)) for name in self.numbers}
         for name in self.tensors:
             kept = getattr(self, name)
             entry[name] = None if kept is None else list(kept)
@@ -280,11 +295,13 @@ class Wrapper(Optimizer):
 
     def _check_entry(self, entry: Mapping[str, Any]) -> None:
         where = f"saved state of {type(self).__name__}"
-        expected = {"kind", *self.counters, *self.tensors}
+        expected = {"kind", *self.counters, *self.numbers, *self.tensors}
         if set(entry) != expected:
             raise ValueError(f"{where}: it has {sorted(entry)}, expected {sorted(expected)}")
         for name in self.counters:
             require("an integer >= 0", f"{where}: {name}", entry[name])
+        for name in self.numbers:
+            require("a list", f"{where}: {name}", entry[name])
         parameters = self.parameters()
         for name, enter in self.tensors.items():
             kept = entry[name]
@@ -303,6 +320,8 @@ class Wrapper(Optimizer):
     def _load_entry(self, entry: Mapping[str, Any]) -> None:
         for name in self.counters:
             setattr(self, name, entry[name])
+        for name in self.numbers:
+            setattr(self, name, list(entry[name]))
         for name in self.tensors:
             kept = entry[name]
             if kept is not None:

@@ -54,6 +54,7 @@ class Recorder:
         self.weights = "fast"  # the kind that the best score is chosen among
         self.ended: set[int] = set()  # the replicas that have diverged: nobody may go on from their later states
         self.earlier: list[dict[str, str | None]] = []  # other versions that had a hand in these runs
+        self.cost = math.nan  # the first run's last headline score that the best is chosen among, less is better
         self._improved: dict[int, None] = {}
         self._held = Held([], [])
 
@@ -125,7 +126,11 @@ class Recorder:
             )
         value = metrics[self.metric]
         best = summary["best"]
-        if split != next(iter(summary["final"])) or weights != self.weights or not math.isfinite(value):
+        if split != next(iter(summary["final"])) or weights != self.weights:
+            return
+        if r == 0:
+            self.cost = -self.sign * value
+        if not math.isfinite(value):
             return
         if best is None or self.sign * value > self.sign * best["value"]:
             summary["best"] = {

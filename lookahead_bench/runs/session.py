@@ -114,6 +114,7 @@ class Session:
             evaluate_every=Cadence.parse(config["evaluate_every"]),
             baseline="ema" if config["ema"] is not None else None,
             log=self.recorder,
+            cost=lambda: self.recorder.cost,
             checkpoint_every=float(os.environ.get("LOOKAHEAD_BENCH_CHECKPOINT_SECONDS", "60")),
         )
         self.recorder.weights = trainer.evaluator.kinds[-1]

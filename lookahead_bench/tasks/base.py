@@ -67,6 +67,10 @@ class Task:
         """How often the data has been gone through after so many draws; 0 where there is none."""
         return draws / self.batches_per_epoch if self.batches_per_epoch else 0.0
 
+    def rate(self, draw: int) -> float:
+        """What the learning rates are multiplied by in the step that begins with this batch."""
+        return 1.0
+
     def samples(self, draws: int) -> int:
         """How many samples one replica has seen after so many draws."""
         return draws * self.samples_per_batch

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from lookahead_bench.ranges import is_finite
@@ -79,6 +80,14 @@ class LatentSize(Check):
     def broken(self, node: Node) -> Broken:
         if node["latent"] >= PIXELS[node["data"]]:
             yield "latent", f"must be below {PIXELS[node['data']]}, the pixels of dataset.data={node['data']}"
+
+
+class LanguageModel(Check):
+    """A text of one's own is a file."""
+
+    def broken(self, node: Node) -> Broken:
+        if node["text_file"] is not None and not Path(node["text_file"]).is_file():
+            yield "text_file", "is no file; name a text in UTF-8"
 
 
 class Mixture(Check):

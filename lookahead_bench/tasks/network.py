@@ -42,6 +42,7 @@ class NetworkTask(Task):
     network_arguments: ClassVar[tuple[str, ...]] = ("in_shape", "classes")  # what a model's class is handed
     settings: Settings
     fused = True  # whether the optimizer's step may be torch's fused one, which rounds otherwise
+    compiled = True  # whether torch.compile may be of use to its networks
 
     def __init__(
         self, make: Callable[[], Networks], work: Callable[[Networks], float], *, seeds: Sequence[int],
@@ -52,7 +53,9 @@ class NetworkTask(Task):
             isinstance(module, nn.Conv2d | nn.ConvTranspose2d) for net in drawn[0].values() for module in net.modules()
         )
         work_of_all = len(seeds) * work(drawn[0])
-        self.settings = settings = machine.settle(work=work_of_all, convolutional=convolutional, fused=self.fused)
+        self.settings = settings = machine.settle(
+            work=work_of_all, convolutional=convolutional, fused=self.fused, compiled=self.compiled
+        )
         if settings.channels_last:
             drawn = [
                 {player: net.to(memory_format=torch.channels_last) for player, net in each.items()} for each in drawn
