@@ -32,7 +32,7 @@ class Averaged(Wrapper):
     level = 0
     elementwise = True
     ranges: ClassVar = {"decay": "null or a finite number >= 0 and < 1"}
-    counters = ("count",)
+    counters: ClassVar[tuple[str, ...]] = ("count",)
     tensors: ClassVar = {"average": foreach.clone}
 
     decay: float | None
