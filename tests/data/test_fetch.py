@@ -98,7 +98,7 @@ def test_without_data_and_network_one_line_says_what_to_do(
 
 
 def test_an_unknown_name_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="'imagenet': not one of digits, cifar10"):
+    with pytest.raises(ConfigError, match="'imagenet': not one of digits, pydoc, cifar10"):
         prepare("imagenet", tmp_path)
 
 
