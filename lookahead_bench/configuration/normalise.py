@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Container, Mapping
+from pathlib import Path
 from typing import Any
 
 from lookahead_bench.configuration.rules import BUDGETS, RUN
 from lookahead_bench.configuration.wrappers import Chain
+from lookahead_bench.errors import ConfigError
 from lookahead_bench.ranges import CADENCE
 
 AVERAGED = "lookahead_bench.optim.Averaged"
@@ -27,12 +30,23 @@ def normalised(nodes: Mapping[str, Any], chain: Chain) -> dict[str, Any]:
     with_average = averaged(optimizer, nodes["ema"], chain)
     return {
         **nodes,
+        **contents(dataset),
         **budgets,
         "dataset": dataset,
         "optimizer": with_average,
         "ema": None if with_average == optimizer else nodes["ema"],  # what does nothing is not in a run's identity
         "evaluate_every": cadence(nodes["evaluate_every"]),
     }
+
+
+def contents(dataset: Mapping[str, Any]) -> dict[str, str]:
+    """What a text of one's own says, not only where it lies: another text at the same place is another run."""
+    if (path := dataset.get("text_file")) is None:
+        return {}
+    try:
+        return {"text_sha256": hashlib.sha256(Path(path).read_bytes()).hexdigest()}
+    except OSError as error:
+        raise ConfigError(f"dataset.text_file={path}: cannot be read: {error.strerror or error}") from None
 
 
 def layers(optimizer: Mapping[str, Any], layered: Container[str]) -> dict[str, Any]:

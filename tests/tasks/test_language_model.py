@@ -15,7 +15,7 @@ from tiny_runs import assert_same_run, everyone, final_state, machine, rows
 from torch import Tensor
 from torch.nn import functional as F
 
-from lookahead_bench import run
+from lookahead_bench import configuration, run
 from lookahead_bench.build import model_of
 from lookahead_bench.errors import ConfigError, DataError
 from lookahead_bench.models import head
@@ -446,3 +446,11 @@ def test_what_cannot_be_is_refused(tmp_path: Path) -> None:
     }.items():
         with pytest.raises(ConfigError, match=message):
             run([*line.split(), "tracker=none", place])
+
+
+def test_another_text_at_the_same_place_is_another_run(text: Path) -> None:
+    first = configuration.load(of_own(text)).run_id
+    assert configuration.load(of_own(text)).run_id == first
+    text.write_text(text.read_text() + " and more")
+    assert configuration.load(of_own(text)).run_id != first
+    assert "text_sha256" not in configuration.load(["dataset=ptb"]).scientific
