@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 
 import torch
@@ -85,7 +85,8 @@ class ResNetPair(Pair):
             if isinstance(module, nn.Conv2d | nn.Linear):
                 shortcut = isinstance(module, nn.Linear) or module.kernel_size == (1, 1)
                 nn.init.xavier_uniform_(module.weight, 1.0 if shortcut else math.sqrt(2))
-                nn.init.zeros_(module.bias)  # type: ignore[arg-type]
+                assert module.bias is not None  # these layers have one
+                nn.init.zeros_(module.bias)
         for module in discriminator.modules():
             if isinstance(module, nn.Conv2d | nn.Linear):
                 spectral_norm(module)
@@ -103,8 +104,10 @@ class Up(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         out = self.conv1(F.interpolate(torch.relu(self.bn1(x)), scale_factor=2))
-        # a convolution of 1x1 and copying each pixel commute: the small image is convolved
-        return self.conv2(torch.relu(self.bn2(out))) + F.interpolate(self.shortcut(x), scale_factor=2)  # type: ignore[no-any-return]
+        out = self.conv2(torch.relu(self.bn2(out)))
+        # A convolution of 1x1 and copying each pixel commute: the small image is convolved.
+        doubled: Tensor = out + F.interpolate(self.shortcut(x), scale_factor=2)
+        return doubled
 
 
 class Down(nn.Module):
@@ -121,10 +124,11 @@ class Down(nn.Module):
         self.halve, self.first = halve, first
 
     def forward(self, x: Tensor) -> Tensor:
-        out = self.conv2(torch.relu(self.conv1(x if self.first else torch.relu(x))))
+        out: Tensor = self.conv2(torch.relu(self.conv1(x if self.first else torch.relu(x))))
         if self.halve:
             out, x = F.avg_pool2d(out, 2), F.avg_pool2d(x, 2)
-        return out + self.shortcut(x)  # type: ignore[no-any-return]
+        shortcut: Tensor = self.shortcut(x)
+        return out + shortcut
 
 
 class Total(nn.Module):
@@ -144,8 +148,8 @@ def _leaky() -> nn.Module:
     return nn.LeakyReLU(0.2)
 
 
-def _perceptron(widths: Sequence[int], activation: type[nn.Module] | object) -> list[nn.Module]:
+def _perceptron(widths: Sequence[int], activation: Callable[[], nn.Module]) -> list[nn.Module]:
     layers: list[nn.Module] = []
     for inputs, outputs in pairwise(widths):
-        layers += [nn.Linear(inputs, outputs), activation()]  # type: ignore[operator]
+        layers += [nn.Linear(inputs, outputs), activation()]
     return layers[:-1]

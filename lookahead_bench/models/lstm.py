@@ -129,7 +129,7 @@ class AWDLSTM(nn.Module):
     def _embedded(self, words: Tensor) -> Tensor:
         """Dropped words are gone wherever they stand in the batch; the others are scaled up."""
         if not self.training or not self.word_drop:
-            return self.embedding(words)  # type: ignore[no-any-return]
+            return F.embedding(words, self.embedding.weight)
         weight = self.embedding.weight
         kept = F.dropout(weight.new_ones(len(weight), 1), self.word_drop)
         return F.embedding(words, weight) * F.embedding(words, kept)

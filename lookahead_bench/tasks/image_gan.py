@@ -75,15 +75,8 @@ class ImageGAN(GAN):
     def evaluate(self, draws: int) -> Iterator[tuple[str, Scores]]:
         for stream, (split_name, against) in enumerate(self._against.items()):
             lines = [self._scores(outputs, against, split_name == "test") for outputs in self._of_replicas(stream)]
-            one = self.replicas == 1
-            yield (
-                split_name,
-                {
-                    metric: torch.tensor(values[0] if one else values, dtype=torch.float64)
-                    for metric in lines[0]
-                    for values in [[line[metric] for line in lines]]
-                },
-            )
+            scores = {m: torch.tensor([line[m] for line in lines], dtype=torch.float64) for m in lines[0]}
+            yield split_name, scores if self.replicas > 1 else {metric: values[0] for metric, values in scores.items()}
 
     def _scores(self, generated: dict[str, Outputs], against: dict[str, Real], thorough: bool) -> dict[str, float]:
         found = against[""].scores(generated[""])
