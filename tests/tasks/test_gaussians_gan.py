@@ -13,6 +13,7 @@ from tiny_runs import rows
 from torch import Tensor
 
 from lookahead_bench import run
+from lookahead_bench.seeds import generator
 from lookahead_bench.tasks.gan import GENERATOR
 from lookahead_bench.tasks.gaussians_gan import SIDE, centres, drawn, sliced_wasserstein
 
@@ -117,6 +118,15 @@ def test_the_sliced_distance_of_a_shift_is_its_length_over_the_root_of_two(shift
     moved = (cloud + torch.tensor(shift))[torch.randperm(50, generator=torch.Generator().manual_seed(2))]
     found = sliced_wasserstein(moved, cloud).item()
     assert found == pytest.approx(math.hypot(*shift) / math.sqrt(2), abs=1e-6)
+
+
+def test_the_floor_is_the_mean_over_twenty_sets_of_real_samples() -> None:
+    task = mixture(scored=200)
+    with torch.no_grad():
+        ((_, found),) = task.evaluate(0)
+    sets = [task._real(generator(0, "scores", 1 + i), 200) for i in range(20)]
+    distances = torch.stack([sliced_wasserstein(samples, task._known) for samples in sets])
+    assert found["sliced_wasserstein_floor"].item() == pytest.approx(distances.mean().item(), rel=1e-12)
 
 
 def test_the_floor_of_the_sliced_distance_is_that_of_real_samples() -> None:
