@@ -10,13 +10,19 @@ import pytest
 import yaml
 from omegaconf import DictConfig, OmegaConf
 
-from lookahead_bench.configuration import identity, load
-from lookahead_bench.configuration.compose import jobs
+from lookahead_bench import configuration
+from lookahead_bench.configuration import Config, identity
+from lookahead_bench.configuration.compose import jobs, loader
 from lookahead_bench.configuration.files import CONF, options
 from lookahead_bench.configuration.identity import EXECUTION
 from lookahead_bench.configuration.rules import BASE, BUDGETS
 
 OPTIMIZERS, DATASETS = options("optimizer"), options("dataset")
+COMPOSING = loader()  # one for all: it keeps what several configurations share
+
+
+def load(overrides: list[str]) -> Config:
+    return configuration.load(overrides, COMPOSING)
 
 
 def run_id(*overrides: str) -> str:
@@ -76,7 +82,7 @@ def test_tuned_settings_are_defaults_below_the_command_line(tuned: Path) -> None
 
 @pytest.mark.parametrize("experiment", options("experiment"))
 def test_every_experiment_plans_sound_runs(experiment: str) -> None:
-    planned = jobs([f"experiment={experiment}"])
+    planned = jobs([f"experiment={experiment}"], COMPOSING)
     assert planned
     assert load(planned[0]).run_id
     assert load(planned[-1]).run_id
