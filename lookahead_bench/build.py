@@ -6,7 +6,7 @@ import inspect
 import logging
 import math
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -23,6 +23,8 @@ from lookahead_bench.configuration.wrappers import Chain
 from lookahead_bench.errors import ConfigError
 from lookahead_bench.optim import Projected, Wrapper
 from lookahead_bench.optim.evaluation import training_mode
+from lookahead_bench.ranks import Ranks
+from lookahead_bench.runs import processes
 from lookahead_bench.schedule import Schedule
 from lookahead_bench.tasks.base import Task
 from lookahead_bench.tasks.network import NetworkTask
@@ -46,6 +48,10 @@ class Parts:
     model: Callable[..., nn.Module] | None
     schedule: Schedule
     machine: hardware.Machine
+
+    def among(self, ranks: Ranks) -> Parts:
+        """The same in one of the processes that compute a run together."""
+        return replace(self, machine=self.machine.among(ranks))
 
     def task(self, seeds: Sequence[int]) -> Task:
         """The task for these seeds, one a replica; reads its data. Errors: DataError."""
@@ -84,6 +90,11 @@ def resolve(config: Config) -> Parts:
         if key != "players" and key not in (takes := names_taken(task_class)):
             raise ConfigError(f"dataset.{key}={value}: {task_class.__name__} takes no {key!r}{nearest(key, takes)}")
     device = hardware.device_of(config["gpu"]["device"], network=issubclass(task_class, NetworkTask))
+    if device.type == "cpu" and processes.count(config) > 1 and (config["model"] or {}).get(ABOUT, {}).get("batchnorm"):
+        raise ConfigError(
+            f"gpu.processes={processes.count(config)}: model={config['model']['name']} has BatchNorm, whose statistics "
+            "torch shares between processes on GPUs only; use gpu=cpu, or another model"
+        )
     machine = hardware.Machine(config["gpu"], device, config.about.get("train_size", 0) * (config["epochs"] or 0))
     model = model_of(config["model"]) if config["model"] else None
     schedule = schedule_of(config["schedule"])

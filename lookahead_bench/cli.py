@@ -180,9 +180,10 @@ def single(overrides: list[str]) -> int:
     from lookahead_bench import configuration
 
     settings = configuration.load(overrides)
+    from lookahead_bench.runs.processes import follows
     from lookahead_bench.studies import do
 
-    do(settings, table=True)
+    do(settings, table=True, quiet=follows(settings))
     return 0
 
 

@@ -9,7 +9,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from typing import Any
 import torch
 
 from lookahead_bench.errors import ConfigError
+from lookahead_bench.ranks import ALONE, Ranks
 
 COMPILE_PAYS_FROM = 200_000  # training samples; compiling a ResNet takes tens of seconds
 HEAVY = 1e8  # multiply-adds of a forward pass from which on threads and compilation pay
@@ -64,11 +65,17 @@ class Machine:
     node     the `gpu` node
     device   the one that it names
     samples  training samples of the whole run, over which compiling has to pay
+    ranks    the processes that compute it together
     """
 
     node: Mapping[str, Any]
     device: torch.device
     samples: float = 0.0
+    ranks: Ranks = ALONE
+
+    def among(self, ranks: Ranks) -> Machine:
+        """This process's part of the machine."""
+        return replace(self, device=ranks.device(self.device), ranks=ranks)
 
     def settle(
         self, *, work: float = 0.0, convolutional: bool = False, fused: bool = False, compiled: bool = True
@@ -87,7 +94,7 @@ class Machine:
             "compile": compiled and heavy and self.samples >= COMPILE_PAYS_FROM and compiler,
             "fused": fused,
             # Small operations on several threads are slower, and crawl when other programs want the same cores.
-            "threads": torch.get_num_threads() if heavy or self.device.type != "cpu" else 1,
+            "threads": max(1, torch.get_num_threads() // self.ranks.here) if heavy or self.device.type != "cpu" else 1,
         }
         return Settings(
             self.device, **{k: auto if self.node[k] == "auto" else self.node[k] for k, auto in decided.items()}

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
+from lookahead_bench.ranks import ALONE, Ranks
 from lookahead_bench.tasks.base import Batch, Call, Task
 
 
@@ -25,6 +26,7 @@ class Oracle:
     resample   "step": one batch for all evaluations of a step; "call": a fresh one for each
     clip_norm  bound on the Euclidean norm of the evaluated gradient (of each replica by itself); None: none
     autocast   dtype of the forward pass under autocast; None: the parameters' own
+    ranks      the processes that share the evaluation: each has its part of the batch, and all have the means
 
     calls_a_step   how often the optimizer evaluates in a step
     waits          whether numbers are looked at in every evaluation. A GPU would have to be waited for, so there they
@@ -36,9 +38,11 @@ class Oracle:
     """
 
     def __init__(
-        self, task: Task, *, seed: int, resample: str, clip_norm: float | None, autocast: torch.dtype | None
-    ) -> None:
+        self, task: Task, *, seed: int, resample: str, clip_norm: float | None, autocast: torch.dtype | None,
+        ranks: Ranks = ALONE,
+    ) -> None:  # fmt: skip
         self.task, self.seed, self.resample, self.clip_norm, self.autocast = task, seed, resample, clip_norm, autocast
+        self.ranks = ranks
         self.device = next(iter(task.players.values()))[0].device
         self.draws = self.gradients = 0
         self.calls_a_step = 1
@@ -78,7 +82,7 @@ class Oracle:
             parameter.grad = None
         fresh = not self._have_batch or self.resample == "call"
         if fresh:
-            self._batch = task.batch(self.draws)
+            self._batch = self.ranks.part(task.batch(self.draws), task.batch_dim)
             self._have_batch = True
             self.draws += 1
         first = tuple([name for name in names if name not in self.losses])
@@ -88,8 +92,9 @@ class Oracle:
         self._evaluated += 1
         self.gradients += len(names)
         detached = {name: loss.detach() for name, loss in losses.items()}
-        self.losses = detached | self.losses
         gradients = [p.grad for p in parameters if p.grad is not None]
+        self.ranks.average([*gradients, *detached.values()])
+        self.losses = detached | self.losses
         total = functools.reduce(torch.add, detached.values()).sum()
         if not self.waits or self._any_lost or not finite(gradients, total):
             self._watch(gradients, detached)

@@ -24,6 +24,7 @@ from lookahead_bench.configuration.files import options
 from lookahead_bench.configuration.messages import COMPOSING, translate
 from lookahead_bench.errors import ConfigError, DataError, Held, InterruptedBySignal, RunError
 from lookahead_bench.notices import complain, listen
+from lookahead_bench.runs.processes import meeting_place
 from lookahead_bench.runs.run import RunResult, execute
 from lookahead_bench.runs.store import FINISHED, RunDirectory, status_of
 
@@ -80,6 +81,8 @@ class Study:
 
     def check(self) -> None:
         """Refuse a study with something that cannot be built, before its first run. Errors: ConfigError."""
+        if any(map(meeting_place, self.jobs.values())):
+            raise ConfigError("gpu=ddp: a sweep starts the processes of each of its jobs; leave torchrun out")
         configs = (self.jobs[job] for job in self.missing())
         different = {str([one[k] for k in ("optimizer", "schedule", "gpu")] + [one.about]): one for one in configs}
         if different:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -65,6 +66,7 @@ def check(nodes: Node, defaults: Node, user: frozenset[str]) -> Chain:
         raise ConfigError(f"evaluate_every=null: schedule={name} watches the scores in between; set evaluate_every")
     chain = check_optimizer(nodes["optimizer"], defaults["optimizer"], dataset["players"], user)
     check_replicas(nodes, chain)
+    check_processes(nodes)
     for key in ("epochs", "evaluate_every"):
         if nodes[key] is not None and "epoch" in f"{key} {nodes[key]}" and not knows(dataset, "epochs"):
             remedy = "set max_steps or max_oracle_calls" if key == "epochs" else "count in steps or oracle_calls"
@@ -315,7 +317,32 @@ def check_replicas(nodes: Node, chain: Chain) -> None:
         why = f"{base} is not known to act on every number by itself"
     elif mixing:
         why = f"{mixing} does not act on every number by itself"
+    elif nodes["gpu"].get("processes", 1) > 1:
+        why = "gpu.processes splits a run, and replicas join several"
     elif nodes["seed"] + count > 2**32:
         why = "seed + replicas must stay below 2^32"
     if why:
         raise ConfigError(f"replicas={count}: {why}; use replicas=1 and -m seed=1,2,3")
+
+
+def check_processes(nodes: Node) -> None:
+    """Processes share the batches of one run: they can be split, into equal parts, and nothing else is drawn."""
+    count, dataset, model = nodes["gpu"].get("processes", 1), nodes["dataset"], nodes["model"]
+    if count == 1:
+        return
+    batch, started = dataset.get("batch_size"), os.environ.get("WORLD_SIZE")
+    drawing = [key for key in about(model).get("dropout") or () if model[key]]
+    why = None
+    if targets.fact("dataset._target_", dataset["_target_"], targets.TASK, "batch_dim") is None:
+        why = f"dataset={dataset['name']} cannot be split over processes; use gpu=auto"
+    elif batch % count:
+        why = f"must divide dataset.batch_size={batch} into equal parts; use another number, or another batch_size"
+    elif drawing:
+        off = " ".join(f"model.{key}=0" for key in drawing)
+        why = f"processes that share a batch would draw other dropout masks than one does; set {off}, or use gpu=auto"
+    elif "RANK" in os.environ and started != str(count):
+        why = f"torchrun has started {started} processes; leave gpu.processes out"
+    elif str(nodes["gpu"]["device"]).startswith("cuda:"):
+        why = f"gpu.device={nodes['gpu']['device']} is one GPU, and every process has one; use gpu.device=cuda"
+    if why:
+        raise ConfigError(f"gpu.processes={count}: {why}")

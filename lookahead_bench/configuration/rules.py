@@ -42,6 +42,7 @@ GPU = {
     "compile": "auto or true or false",
     "fused": "auto or true or false",
     "threads": "auto or an integer >= 1",
+    "processes": "an integer >= 1",
 }
 
 # Optimizers of torch whose update acts on every number by itself, so that replicas cannot mix.

@@ -7,13 +7,17 @@ import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lookahead_bench import configuration
 from lookahead_bench.configuration import Config
 from lookahead_bench.errors import Held, InterruptedBySignal, RunError
+from lookahead_bench.runs import processes
 from lookahead_bench.runs.signals import StopSignals
 from lookahead_bench.runs.store import RunDirectory
+
+if TYPE_CHECKING:
+    from lookahead_bench.build import Parts
 
 log = logging.getLogger("lookahead_bench")
 
@@ -64,30 +68,58 @@ def execute(config: Config, wait: bool = True) -> list[RunResult]:
     from lookahead_bench.data import fetch
 
     runs = [RunDirectory(one) for one in config.seeds()]
-    todo = [one for one in runs if config["force"] or not one.finished()]
-    if todo:
+    todo, place = unfinished(runs), processes.meeting_place(config)
+    if todo or place:
         data, data_dir = config.data, config["data_dir"]
         fetch.within_reach(data, data_dir, fetch.PATIENCE)  # before torch takes seconds to load
 
         from lookahead_bench.build import resolve
-        from lookahead_bench.runs.resume import by_checkpoint
-        from lookahead_bench.runs.session import Session
+        from lookahead_bench.ranks import joined
 
         parts = resolve(config)
         if data:
             fetch.prepare(data, data_dir, fetch.PATIENCE)
-    with StopSignals() as signals, owned(todo, wait, signals):
-        todo = [one for one in todo if config["force"] or not one.finished()]  # somebody may have been faster
-        for one in todo if config["force"] else ():
+    with StopSignals() as signals:
+        if place is None and processes.count(config) > 1:
+            with owned(todo, wait, signals):
+                todo = unfinished(todo)
+            if todo:
+                started: list[RunResult] = processes.start(config, todo, signals)
+                return started
+        elif todo or place:
+            with joined(place) as ranks:
+                todo = train(parts.among(ranks), todo, wait, signals)
+    for one in runs:
+        if one not in todo:
+            one.enter_study()
+    return [replace(result(one), skipped=one not in todo, signal=signals.received) for one in runs]
+
+
+def unfinished(runs: Sequence[RunDirectory]) -> list[RunDirectory]:
+    """Those that are to be done, or done again."""
+    return [one for one in runs if one.config["force"] or not one.finished()]
+
+
+def train(parts: Parts, runs: Sequence[RunDirectory], wait: bool, signals: StopSignals) -> list[RunDirectory]:
+    """Own these runs and do them, or take part in what the first process does; gives those that were yet to be done."""
+    from lookahead_bench.runs.resume import by_checkpoint
+    from lookahead_bench.runs.session import Session, follow
+
+    ranks = parts.machine.ranks
+    if ranks.rank > 0:
+        if ranks.first(False):
+            follow(parts, signals)
+        return list(runs)
+    with owned(runs, wait, signals):
+        todo = unfinished(runs)  # somebody may have been faster
+        ranks.first(bool(todo))
+        for one in todo if parts.config["force"] else ():
             one.clear()
         for group in by_checkpoint(todo) if todo else ():
             if signals.received is not None:
                 raise InterruptedBySignal(group[0][0].config.run_id, signals.received)
             Session(parts, group).run(signals)
-    for one in runs:
-        if one not in todo:
-            one.enter_study()
-    return [replace(result(one), skipped=one not in todo, signal=signals.received) for one in runs]
+    return todo
 
 
 @contextlib.contextmanager

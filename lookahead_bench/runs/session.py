@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import signal
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -16,11 +17,13 @@ from lookahead_bench import hardware
 from lookahead_bench.build import Parts
 from lookahead_bench.configuration.rules import BUDGETS
 from lookahead_bench.errors import ConfigError, DataError, InterruptedBySignal, RunError
+from lookahead_bench.log import Log, Silence
 from lookahead_bench.oracle import Diverged, Oracle
+from lookahead_bench.ranks import Ranks
 from lookahead_bench.runs import tracker
 from lookahead_bench.runs.files import write_all
 from lookahead_bench.runs.recorder import Recorder, join
-from lookahead_bench.runs.resume import Resumed, earlier_code, own_part
+from lookahead_bench.runs.resume import Resumed, State, earlier_code, own_part
 from lookahead_bench.runs.signals import StopSignals
 from lookahead_bench.runs.store import FINISHED
 from lookahead_bench.trainer import Budget, Cadence, Interrupted, Trainer
@@ -68,7 +71,7 @@ class Session:
         self.trainer = trainer = self.build()
         self.following = tracker.start(self.runs)
         self.recorder.on_row, self.recorder.on_picture = self.following.log, self.following.picture
-        trainer.stop_requested = lambda: signals.received is not None
+        trainer.stop_requested = lambda: stop_requested(self.parts.machine.ranks, signals)
         bar = tqdm(
             total=100, desc=self.runs[0].config.run_id, disable=None, leave=False,
             bar_format="{desc} {percentage:3.0f}%|{bar}| {elapsed}<{remaining}{postfix}",
@@ -93,39 +96,20 @@ class Session:
 
     def build(self) -> Trainer:
         """Task, optimizer, oracle and trainer, at the start or where the checkpoints stand."""
-        config = self.config
-        task = self.parts.task([one.config["seed"] for one in self.runs])
-        self.settings = settings = task.settings or self.parts.machine.settle()
-        torch.set_num_threads(settings.threads)
-        optimizer = self.parts.optimizer(task, fused=settings.fused)
-        oracle = Oracle(
-            task,
-            seed=config["seed"],
-            resample=config["resample"],
-            clip_norm=config["clip_norm"],
-            autocast=torch.bfloat16 if config["precision"] == "bfloat16" else None,
-        )
-        trainer = Trainer(
-            task,
-            optimizer,
-            oracle,
-            schedule=self.parts.schedule,
-            budget=Budget(*(config[key] for key in BUDGETS)),
-            evaluate_every=Cadence.parse(config["evaluate_every"]),
-            baseline="ema" if config["ema"] is not None else None,
-            log=self.recorder,
-            cost=lambda: self.recorder.cost,
-            checkpoint_every=float(os.environ.get("LOOKAHEAD_BENCH_CHECKPOINT_SECONDS", "60")),
-        )
+        seeds = [one.config["seed"] for one in self.runs]
+        trainer = assemble(self.parts, seeds, self.recorder, lambda: self.recorder.cost)
+        self.settings = trainer.task.settings or self.parts.machine.settle()
         self.recorder.weights = trainer.evaluator.kinds[-1]
-        if self.states:
-            self.resume(trainer)
+        state = join([own_part(state) for state in self.states]) if self.states else None
+        self.parts.machine.ranks.first(state)
+        if state is not None:
+            self.resume(trainer, state)
         return trainer
 
-    def resume(self, trainer: Trainer) -> None:
+    def resume(self, trainer: Trainer, state: State) -> None:
         """Put everything where the checkpoints stand. Errors: RunError for what this version cannot use."""
         try:
-            trainer.load_state_dict(join([own_part(state) for state in self.states]))
+            trainer.load_state_dict(state)
         except (KeyError, IndexError, AttributeError, TypeError, ValueError, RuntimeError) as error:
             step, reason = self.states[0]["step"], " ".join(f"{type(error).__name__}: {error}".split())
             raise RunError(
@@ -144,6 +128,8 @@ class Session:
             blown = status == "done" and not self.recorder.ended_finite(r)
             self.statuses[r] = "diverged" if old == "diverged" or blown else status
         self.write_records(**facts)
+        if status != "failed":
+            self.parts.machine.ranks.meet()
 
     def diverged(self, replicas: list[int]) -> None:
         for r in replicas:
@@ -189,3 +175,62 @@ class Session:
         position, seconds = trainer.counts(), trainer.clock.seconds["train"]
         samples = sum(trainer.stopped.get(r, position)["samples"] for r in range(len(self.runs)))
         return round(samples / seconds, 1) if seconds else None
+
+
+def assemble(parts: Parts, seeds: Sequence[int], log: Log, cost: Callable[[], float]) -> Trainer:
+    """Task, optimizer, oracle and trainer, at the start. cost: of the last evaluation, see `Trainer`."""
+    config, ranks = parts.config, parts.machine.ranks
+    task = parts.task(seeds)
+    settings = task.settings or parts.machine.settle()
+    torch.set_num_threads(settings.threads)
+    optimizer = parts.optimizer(task, fused=settings.fused)
+    oracle = Oracle(
+        task,
+        seed=config["seed"],
+        resample=config["resample"],
+        clip_norm=config["clip_norm"],
+        autocast=torch.bfloat16 if config["precision"] == "bfloat16" else None,
+        ranks=ranks,
+    )
+    return Trainer(
+        task,
+        optimizer,
+        oracle,
+        schedule=parts.schedule,
+        budget=Budget(*(config[key] for key in BUDGETS)),
+        evaluate_every=Cadence.parse(config["evaluate_every"]),
+        baseline="ema" if config["ema"] is not None else None,
+        log=log,
+        cost=lambda: ranks.first(cost()),
+        checkpoint_every=float(os.environ.get("LOOKAHEAD_BENCH_CHECKPOINT_SECONDS", "60")),
+    )
+
+
+def follow(parts: Parts, signals: StopSignals) -> None:
+    """What the other processes of a run do beside the first one's session: the same steps and scores, and no file.
+
+    It ends with the first one, which has written everything by then.
+    """
+    config, ranks = parts.config, parts.machine.ranks
+    trainer = assemble(parts, [config["seed"]], Silence(), lambda: math.nan)
+    trainer.stop_requested = lambda: stop_requested(ranks, signals)
+    state: State | None = ranks.first(None)
+    if state is not None:
+        trainer.load_state_dict(state)
+    try:
+        trainer.train()
+    except Diverged:
+        pass
+    except Interrupted:
+        ranks.meet()
+        assert signals.received is not None
+        raise InterruptedBySignal(config.run_id, signals.received) from None
+    ranks.meet()
+
+
+def stop_requested(ranks: Ranks, signals: StopSignals) -> bool:
+    """Whether any of the processes has received a signal; then all of them have."""
+    number = ranks.largest(signals.received or 0)
+    if number:
+        signals.received = number
+    return number > 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 import torch
@@ -51,6 +51,8 @@ class Task:
     batches_per_epoch  None where there is no data set to go through
     samples_per_batch  samples that one batch of one replica holds (1 for a deterministic problem)
     settings           how a network is computed; None for a few numbers, which any machine's defaults suit
+    batch_dim          the dimension of every tensor of a batch along which the samples lie, where losses are means over
+                       them, so that several processes can share a batch; None: they cannot
 
     Everything random is a pure function of (seed, purpose, position), so nothing random is ever saved.
     """
@@ -60,6 +62,7 @@ class Task:
     batches_per_epoch: int | None = None
     samples_per_batch: int = 1
     settings: Settings | None = None
+    batch_dim: ClassVar[int | None] = None
     constraint: Callable[[list[Tensor]], None] | None = None  # the set that the joint point must stay in
     every_step: bool = False  # toy tasks: a training row at every step up to 1,000, thinned evenly beyond
 

@@ -34,6 +34,8 @@ class Classification(NetworkTask):
     Errors: DataError where there is no data, ConfigError where a batch is larger than the data.
     """
 
+    batch_dim = 0
+
     def __init__(
         self, *, data: str, data_dir: Path | str, model: Callable[..., nn.Module], batch_size: int, val_size: int,
         augment: bool, seeds: Sequence[int], dtype: torch.dtype, machine: Machine,
@@ -75,7 +77,7 @@ class Classification(NetworkTask):
         if self._latest is None:
             return {}
         logits, labels = self._latest
-        return {"accuracy": _hits(logits, labels).mean(-1)}
+        return {"accuracy": self.ranks.mean(_hits(logits, labels).mean(-1))}
 
     def evaluate(self, draws: int) -> Iterator[tuple[str, Scores]]:
         """Loss and accuracy over the whole validation split (where there is one) and the whole test set."""

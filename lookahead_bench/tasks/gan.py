@@ -62,6 +62,7 @@ class GAN(NetworkTask):
     """
 
     network_arguments: ClassVar = ("shape", "latent")
+    batch_dim = 0
     latent: int
 
     def __init__(

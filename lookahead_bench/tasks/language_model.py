@@ -93,6 +93,7 @@ class LanguageModel(NetworkTask):
     """
 
     network_arguments: ClassVar = ("vocabulary",)
+    batch_dim = 1
     compiled = False  # torch does not compile LSTMs, and every length would be compiled anew
 
     def __init__(
@@ -149,9 +150,9 @@ class LanguageModel(NetworkTask):
     def network_losses(self, batch: Batch, call: Call) -> dict[str, Tensor]:
         if call.fresh:
             self._begin = self.network.initial_state(self.batch_size) if batch.first else self._next
-        features, end, penalty = self.forward[PLAYER](batch.words, self._begin)
+        features, end, penalty = self.forward[PLAYER](batch.words, self.ranks.part(self._begin, self.batch_dim))
         if call.fresh:
-            self._next = [tensor.detach() for tensor in end]
+            self._next = self.ranks.whole([tensor.detach() for tensor in end], self.batch_dim)
         decoder = self.network.decoder
         loss = cross_entropy(features.flatten(0, 1), decoder.weight, decoder.bias, batch.targets.flatten())
         if call.first:
@@ -160,7 +161,7 @@ class LanguageModel(NetworkTask):
 
     def train_metrics(self, draws: int) -> Scores:
         """Perplexity on the batch of the last step's first evaluation, before the step, without penalties."""
-        return {} if self._latest is None else {"perplexity": self._latest.exp()}
+        return {} if self._latest is None else {"perplexity": self.ranks.mean(self._latest).exp()}
 
     def evaluate(self, draws: int) -> Iterator[tuple[str, Scores]]:
         """Loss (nats a word) and perplexity over the whole of each split."""

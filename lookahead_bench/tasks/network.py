@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.flop_counter import FlopCounterMode
 
+from lookahead_bench.errors import ConfigError
 from lookahead_bench.hardware import Machine, Settings
 from lookahead_bench.models.stacked import forward, stack
 from lookahead_bench.seeds import derive
@@ -65,6 +66,9 @@ class NetworkTask(Task):
             player: (net if len(seeds) == 1 else stack([each[player] for each in drawn])).to(settings.device, dtype)
             for player, net in drawn[0].items()
         }
+        self.ranks = machine.ranks
+        if self.ranks.size > 1:  # statistics over the whole batch
+            self.networks = {p: nn.SyncBatchNorm.convert_sync_batchnorm(net) for p, net in self.networks.items()}
         self.forward: dict[str, Callable[..., Any]] = {
             player: net if len(seeds) == 1 else partial(forward, net) for player, net in self.networks.items()
         }
@@ -86,15 +90,39 @@ class NetworkTask(Task):
     def losses(self, batch: Batch, call: Call) -> dict[str, Tensor]:
         self._seed_generators(call.stream("dropout"))
         still = [network for player, network in self.networks.items() if player not in call.first]
-        with _buffers_set_aside(still):
+        with _buffers_set_aside(still), self._nothing_drawn():
             return self.network_losses(batch, call)
 
-    def _seed_generators(self, seed: int) -> None:
-        """The CPU's generator and that of the networks' own GPU; torch.manual_seed would reseed every GPU."""
-        torch.default_generator.manual_seed(seed)
+    @contextlib.contextmanager
+    def _nothing_drawn(self) -> Iterator[None]:
+        """Where processes share a batch: what one of them draws is not its part of what one process draws for all.
+
+        Errors: ConfigError.
+        """
+        if self.ranks.size == 1:
+            yield
+            return
+        before = self._generator_states()
+        yield
+        if any(not torch.equal(one, other) for one, other in zip(before, self._generator_states(), strict=True)):
+            raise ConfigError(
+                f"gpu.processes={self.ranks.size}: the network draws random numbers (dropout), and processes that "
+                "share a batch would draw others than one does; switch them off, or use gpu=auto"
+            )
+
+    def _generators(self) -> list[torch.Generator]:
+        """The CPU's, and that of the networks' own GPU."""
         device = next(iter(self.players.values()))[0].device
-        if device.type == "cuda":
-            torch.cuda.default_generators[device.index].manual_seed(seed)
+        own = [torch.cuda.default_generators[device.index]] if device.type == "cuda" else []
+        return [torch.default_generator, *own]
+
+    def _seed_generators(self, seed: int) -> None:
+        """Not torch.manual_seed, which would reseed every GPU."""
+        for one in self._generators():
+            one.manual_seed(seed)
+
+    def _generator_states(self) -> list[Tensor]:
+        return [one.get_state() for one in self._generators()]
 
     # ------------------------------------------------------------------------------------------------------- scoring
 

@@ -55,6 +55,7 @@ class GaussianVAE(NetworkTask):
     Source: Lucas, Tucker, Grosse, Norouzi 2019 (arXiv 1911.02469); their architecture was not found, this one is ours.
     """
 
+    batch_dim = 0
     fused = False  # as its stored numbers were computed
 
     def __init__(
