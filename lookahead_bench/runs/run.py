@@ -61,12 +61,25 @@ def execute(config: Config, wait: bool = True) -> list[RunResult]:
     wait: for a run that another process is doing; its result is then returned, or the run gone on with if that process
     left it unfinished. Otherwise such a run raises Held at once.
     """
+    (results,) = execute_jointly([config], wait)
+    if isinstance(results, Held):
+        raise results
+    return results
+
+
+def execute_jointly(configs: Sequence[Config], wait: bool = True) -> list[list[RunResult] | Held]:
+    """Do the runs of configurations that are `batchable` as one program, which takes one alone as it is.
+
+    Gives the results of each; Held for one of which another process has a run, where that is not waited for.
+    """
     from lookahead_bench.data import fetch
 
-    runs = [RunDirectory(one) for one in config.seeds()]
-    todo = [one for one in runs if config["force"] or not one.finished()]
+    config = configs[0]
+    force, data, data_dir = config["force"], config.data, config["data_dir"]
+    directories: dict[str, RunDirectory] = {}
+    jobs = [[directories.setdefault(one.run_id, RunDirectory(one)) for one in job.seeds()] for job in configs]
+    todo = [one for one in directories.values() if force or not one.finished()]
     if todo:
-        data, data_dir = config.data, config["data_dir"]
         fetch.within_reach(data, data_dir, fetch.PATIENCE)  # before torch takes seconds to load
 
         from lookahead_bench.build import resolve
@@ -76,42 +89,63 @@ def execute(config: Config, wait: bool = True) -> list[RunResult]:
         parts = resolve(config)
         if data:
             fetch.prepare(data, data_dir, fetch.PATIENCE)
-    with StopSignals() as signals, owned(todo, wait, signals):
-        todo = [one for one in todo if config["force"] or not one.finished()]  # somebody may have been faster
-        for one in todo if config["force"] else ():
+    asked = [[one for one in job if one in todo] for job in jobs]
+    with StopSignals() as signals, owned(asked, wait, signals) as held:
+        ours = {one: None for i, job in enumerate(asked) if i not in held for one in job}
+        todo = [one for one in ours if force or not one.finished()]  # somebody may have been faster
+        for one in todo if force else ():
             one.clear()
+        todo.sort(key=lambda one: str(one.config["optimizer"]))  # a band is consecutive
         for group in by_checkpoint(todo) if todo else ():
             if signals.received is not None:
                 raise InterruptedBySignal(group[0][0].config.run_id, signals.received)
             Session(parts, group).run(signals)
-    for one in runs:
-        if one not in todo:
-            one.enter_study()
-    return [replace(result(one), skipped=one not in todo, signal=signals.received) for one in runs]
+    results: list[list[RunResult] | Held] = []
+    for i, job in enumerate(jobs):
+        for one in job if i not in held else ():
+            if one not in todo:
+                one.enter_study()
+        told = (replace(result(one), skipped=one not in todo, signal=signals.received) for one in job)
+        results.append(held[i] if i in held else list(told))
+    return results
 
 
 @contextlib.contextmanager
-def owned(runs: Sequence[RunDirectory], wait: bool, signals: StopSignals) -> Iterator[None]:
-    """Own these runs. Everybody takes them in the order of their seeds, so that no two wait for each other."""
+def owned(jobs: Sequence[Sequence[RunDirectory]], wait: bool, signals: StopSignals) -> Iterator[dict[int, Held]]:
+    """Own the runs of these jobs, but for the jobs that it gives: another process has a run of theirs.
+
+    Everybody who waits takes the runs in one order, so that no two wait for each other.
+    """
+    mine: dict[RunDirectory, None] = {}
+    held: dict[int, Held] = {}
+    places = [(i, one) for i, job in enumerate(jobs) for one in job]
     try:
-        for one in runs:
-            told = False
-            while True:
-                try:
-                    one.acquire()
-                    break
-                except Held as held:
-                    if not wait:
-                        raise
-                    if signals.received is not None:
-                        raise InterruptedBySignal(one.config.run_id, signals.received) from None
-                    if not told:
-                        log.warning("%s; waiting for it", held)
-                    told = True
-        yield
+        for i, one in sorted(places, key=lambda place: place[1].path) if wait else places:
+            if one in mine or i in held:
+                continue
+            try:
+                wait_for(one, signals) if wait else one.acquire()
+                mine[one] = None
+            except Held as error:
+                held[i] = error
+        yield held
     finally:
-        for one in runs:
+        for one in mine:
             one.lock.release()
+
+
+def wait_for(one: RunDirectory, signals: StopSignals) -> None:
+    """Own this run as soon as nobody else does. Errors: InterruptedBySignal."""
+    told = False
+    while True:
+        try:
+            return one.acquire()
+        except Held as held:
+            if signals.received is not None:
+                raise InterruptedBySignal(one.config.run_id, signals.received) from None
+            if not told:
+                log.warning("%s; waiting for it", held)
+            told = True
 
 
 def result(one: RunDirectory) -> RunResult:

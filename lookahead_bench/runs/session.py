@@ -13,13 +13,15 @@ import torch
 from tqdm import tqdm
 
 from lookahead_bench import hardware
+from lookahead_bench.bands import bands_of
 from lookahead_bench.build import Parts
 from lookahead_bench.configuration.rules import BUDGETS
 from lookahead_bench.errors import ConfigError, DataError, InterruptedBySignal, RunError
 from lookahead_bench.oracle import Diverged, Oracle
 from lookahead_bench.runs import tracker
 from lookahead_bench.runs.files import write_all
-from lookahead_bench.runs.recorder import Recorder, join
+from lookahead_bench.runs.parts import together
+from lookahead_bench.runs.recorder import Recorder
 from lookahead_bench.runs.resume import Resumed, earlier_code, own_part
 from lookahead_bench.runs.signals import StopSignals
 from lookahead_bench.runs.store import FINISHED
@@ -94,10 +96,11 @@ class Session:
     def build(self) -> Trainer:
         """Task, optimizer, oracle and trainer, at the start or where the checkpoints stand."""
         config = self.config
-        task = self.parts.task([one.config["seed"] for one in self.runs])
+        configs = [one.config for one in self.runs]
+        task = self.parts.task([one["seed"] for one in configs])
         self.settings = settings = task.settings or self.parts.machine.settle()
         torch.set_num_threads(settings.threads)
-        optimizer = self.parts.optimizer(task, fused=settings.fused)
+        optimizer, rows = self.parts.optimizer(task, configs, fused=settings.fused)
         oracle = Oracle(
             task,
             seed=config["seed"],
@@ -105,6 +108,8 @@ class Session:
             clip_norm=config["clip_norm"],
             autocast=torch.bfloat16 if config["precision"] == "bfloat16" else None,
         )
+        if rows is not None:
+            oracle.on_gradients = rows.hand_down
         trainer = Trainer(
             task,
             optimizer,
@@ -125,7 +130,8 @@ class Session:
     def resume(self, trainer: Trainer) -> None:
         """Put everything where the checkpoints stand. Errors: RunError for what this version cannot use."""
         try:
-            trainer.load_state_dict(join([own_part(state) for state in self.states]))
+            sizes = [len(band) for band in bands_of(one.config for one in self.runs)]
+            trainer.load_state_dict(together([own_part(state) for state in self.states], sizes))
         except (KeyError, IndexError, AttributeError, TypeError, ValueError, RuntimeError) as error:
             step, reason = self.states[0]["step"], " ".join(f"{type(error).__name__}: {error}".split())
             raise RunError(
