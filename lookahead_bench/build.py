@@ -16,6 +16,7 @@ from torch.nn import Parameter
 from torch.optim import Optimizer
 
 from lookahead_bench import hardware
+from lookahead_bench.bands import Rows, bands_of, merged
 from lookahead_bench.configuration import Config, targets
 from lookahead_bench.configuration.identity import ABOUT
 from lookahead_bench.configuration.targets import names_taken, nearest, parameters_of, takes_anything
@@ -72,12 +73,22 @@ class Parts:
             raise ConfigError(f"dataset.players=[{said}]: the players of {self.task_class.__name__} are [{own}]")
         return task
 
-    def optimizer(self, task: Task, *, fused: bool) -> Optimizer:
-        """The chain over the task's players."""
-        return build_optimizer(
-            self.config["optimizer"], task.players, constraint=task.constraint, order=[[name] for name in task.players],
-            user_keys=self.config.user_keys, fused=True if fused else None,
-        )  # fmt: skip
+    def optimizer(self, task: Task, configs: Sequence[Config], *, fused: bool) -> tuple[Optimizer, Rows | None]:
+        """The chain over the task's players; with bands of their own settings, the rows that their groups drive.
+
+        configs: of all replicas.
+        """
+        bands = bands_of(configs)
+        rows = Rows(task.players, [len(band) for band in bands]) if len(bands) > 1 else None
+        constraint = rows.whole(task.constraint) if rows else task.constraint
+        chains = [
+            build_optimizer(
+                band[0]["optimizer"], rows.of(b) if rows else task.players, constraint=constraint,
+                order=[[name] for name in task.players], user_keys=band[0].user_keys, fused=True if fused else None,
+            )
+            for b, band in enumerate(bands)
+        ]  # fmt: skip
+        return merged(chains), rows
 
 
 def resolve(config: Config) -> Parts:

@@ -33,6 +33,7 @@ class Oracle:
                    are looked at from the last evaluation of a step on, before the update that would use them: every
                    wrapper puts the parameters back when its closure raises
     on_lost        told the replicas that are not finite any more, before any optimizer meets their gradients
+    on_gradients   told whose gradients are there, when they are what the optimizer shall use
 
     Counts: `draws` batches so far, `gradients` players' gradients so far.
     """
@@ -49,6 +50,7 @@ class Oracle:
         self.waits = self.device.type == "cpu"
         self.alive = torch.ones(task.replicas, dtype=torch.bool, device=self.device)
         self.on_lost: Callable[[list[int]], None] = lambda replicas: None
+        self.on_gradients: Callable[[Sequence[str]], None] = lambda players: None
         self.losses: dict[str, Tensor] = {}  # of each player's first evaluation of this step
         self._batch: Batch = None
         self._have_batch = False
@@ -103,6 +105,7 @@ class Oracle:
                 torch.nn.utils.clip_grad_norm_(parameters, self.clip_norm)
             else:
                 clip_replicas(gradients, self.clip_norm)
+        self.on_gradients(names)
         return total
 
     def _watch(self, gradients: list[Tensor], losses: dict[str, Tensor]) -> None:

@@ -11,7 +11,7 @@ import math
 import os
 import warnings
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import BrokenExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,7 +25,7 @@ from lookahead_bench.configuration.messages import COMPOSING, translate
 from lookahead_bench.errors import ConfigError, DataError, Held, InterruptedBySignal, RunError
 from lookahead_bench.notices import complain, listen
 from lookahead_bench.runs.processes import meeting_place
-from lookahead_bench.runs.run import RunResult, execute
+from lookahead_bench.runs.run import RunResult, execute_jointly
 from lookahead_bench.runs.store import FINISHED, RunDirectory, status_of
 
 Job = tuple[str, ...]  # its overrides
@@ -168,44 +168,66 @@ class Doer:
     def __call__(self, composed: Any) -> float | None:
         from hydra.core.hydra_config import HydraConfig
 
+        hydra = HydraConfig.get()
+        job = (*hydra.overrides.hydra, *hydra.overrides.task)
+        return self.jointly([self.config(job)], optimises=hydra.runtime.choices["hydra/sweeper"] != "basic")[0]
+
+    def config(self, job: Iterable[str]) -> Config:
+        """The configuration of a job, of whose overrides some may be Hydra's own."""
+        own = (o for o in job if o.startswith("hydra.searchpath=") or not o.startswith(("hydra.", "hydra/")))
+        overrides = tuple(dict.fromkeys(own))
+        return self.planned.get(overrides) or configuration.load(overrides)
+
+    def jointly(self, configs: Sequence[Config], *, optimises: bool) -> list[float | None]:
+        """Do jobs that are one program, or one alone; optimises: a sweeper does, and must know of what has failed."""
+        from lookahead_bench.report.summary import tell
+
         listen()
-        asked = HydraConfig.get().overrides
-        overrides = (*(o for o in asked.hydra if o.startswith("hydra.searchpath=")), *asked.task)
-        config = self.planned.get(overrides) or configuration.load(overrides)
         try:
-            result = do(config, wait=self.wait, quiet=self.quiet)
-        except Held:
-            return None  # it is looked at again at the end
+            ends = do_jointly(configs, wait=self.wait)
         except (ConfigError, DataError, RunError) as error:
-            if HydraConfig.get().runtime.choices["hydra/sweeper"] != "basic":
-                raise  # a sweeper that optimises must know
+            if optimises:
+                raise
             complain(error)
-            return math.nan  # the others go on; the sweep counts this one as failed
-        if result.signal is not None:  # it was meant for the sweep as well
-            raise InterruptedBySignal(result.run_id, result.signal)
-        return float(result.value)
+            return [math.nan] * len(configs)  # the others go on; the sweep counts these as failed
+        for results in ends:
+            if not isinstance(results, Held) and not self.quiet:
+                tell(results, table=False)
+        for results in ends:
+            if not isinstance(results, Held) and results[0].signal is not None:  # it was meant for the sweep as well
+                raise InterruptedBySignal(results[0].run_id, results[0].signal)
+        # One that is held is looked at again at the end.
+        return [None if isinstance(results, Held) else float(results[0].value) for results in ends]
 
 
-def do(config: Config, *, table: bool = False, wait: bool = True, quiet: bool = False) -> RunResult:
-    """Do the runs of one configuration and say what came of them, in a line or a table; gives the first one's result.
+def do(config: Config, *, table: bool = False, quiet: bool = False) -> None:
+    """Do the runs of one configuration and say what came of them, in a line or a table.
 
-    Errors: RunError, one line, where a run failed; Held, where another process has one and wait is false.
+    Errors: RunError, one line, where a run failed.
     """
     from lookahead_bench.report.summary import tell
-    from lookahead_bench.runs.files import read_json
 
+    (results,) = do_jointly([config], wait=True)
+    assert not isinstance(results, Held)
+    if not quiet:
+        tell(results, table=table)
+
+
+def do_jointly(configs: Sequence[Config], *, wait: bool) -> list[list[RunResult] | Held]:
+    """What `execute_jointly` gives. Errors: RunError, one line, where the runs failed."""
     try:
-        results = execute(config, wait=wait)
+        return execute_jointly(configs, wait)
     except (ConfigError, DataError, RunError):
         raise
     except Exception as error:
-        path = Path(config["results_dir"], "runs", config.run_id, "run.json")
+        from lookahead_bench.runs.files import read_json
+
+        first = configs[0].run_id
+        path = Path(configs[0]["results_dir"], "runs", first, "run.json")
         reason = " ".join(f"{type(error).__name__}: {error}".split())[:300]
         where = f" (the traceback is in {path})" if "traceback" in (read_json(path) or {}) else ""
-        raise RunError(f"{config.run_id} failed: {reason}{where}") from error
-    if not quiet:
-        tell(results, table=table)
-    return results[0]
+        who = first if len(configs) == 1 else f"{first} and what is computed with it, {len(configs)} jobs,"
+        raise RunError(f"{who} failed: {reason}{where}") from error
 
 
 def succeeded(counts: Counter[str]) -> bool:

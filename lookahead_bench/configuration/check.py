@@ -301,28 +301,30 @@ def check_base(node: Node, user: frozenset[str]) -> None:
 
 
 def check_replicas(nodes: Node, chain: Chain) -> None:
-    """Replicas share one program: the task must batch them, and the optimizer must not mix them."""
-    count, dataset, base = nodes["replicas"], nodes["dataset"], nodes["optimizer"]["base"]["_target_"]
-    if count == 1:
-        return
-    mixing = next((one.name for one in chain.wrappers if not one.elementwise), None)
-    why = None
-    if about(dataset).get("replicas") is False:
-        why = f"dataset={dataset['name']} cannot be batched over runs"
-    elif about(nodes["model"]).get("batchnorm"):
-        why = f"model={nodes['model']['name']} has BatchNorm, whose statistics cannot be batched over runs"
-    elif about(nodes["schedule"]).get("watches"):
-        why = f"schedule={nodes['schedule']['name']} watches the score, and every run has one of its own"
-    elif base.rpartition(".")[0] != "torch.optim" or base.rpartition(".")[2] not in rules.ELEMENTWISE:
-        why = f"{base} is not known to act on every number by itself"
-    elif mixing:
-        why = f"{mixing} does not act on every number by itself"
-    elif nodes["gpu"].get("processes", 1) > 1:
-        why = "gpu.processes splits a run, and replicas join several"
-    elif nodes["seed"] + count > 2**32:
+    """Replicas share one program."""
+    count = nodes["replicas"]
+    why = unbatchable(nodes, chain) if count > 1 else None
+    if not why and nodes["seed"] + count > 2**32:
         why = "seed + replicas must stay below 2^32"
     if why:
         raise ConfigError(f"replicas={count}: {why}; use replicas=1 and -m seed=1,2,3")
+
+
+def unbatchable(nodes: Node, chain: Chain) -> str | None:
+    """Why runs cannot be one program, if they cannot: the task must batch them, and the optimizer must not mix them."""
+    dataset, base = nodes["dataset"], nodes["optimizer"]["base"]["_target_"]
+    mixing = next((one.name for one in chain.wrappers if not one.elementwise), None)
+    if about(dataset).get("replicas") is False:
+        return f"dataset={dataset['name']} cannot be batched over runs"
+    if about(nodes["model"]).get("batchnorm"):
+        return f"model={nodes['model']['name']} has BatchNorm, whose statistics cannot be batched over runs"
+    if about(nodes["schedule"]).get("watches"):
+        return f"schedule={nodes['schedule']['name']} watches the score, and every run has one of its own"
+    if nodes["gpu"].get("processes", 1) > 1:
+        return "gpu.processes splits a run, and replicas join several"
+    if base.rpartition(".")[0] != "torch.optim" or base.rpartition(".")[2] not in rules.ELEMENTWISE:
+        return f"{base} is not known to act on every number by itself"
+    return f"{mixing} does not act on every number by itself" if mixing else None
 
 
 def check_processes(nodes: Node) -> None:

@@ -1,7 +1,8 @@
 """What the wrappers of an optimizer state about themselves, read from their classes' sources. Imports no torch.
 
 The one place of these facts is the class: its `level` in the order of composition, the `ranges` of its arguments,
-whether it `nests` (a list in an argument is one layer a value) and whether it is `elementwise` (replicas cannot mix).
+whether it `nests` (a list in an argument is one layer a value), whether it is `elementwise` (replicas cannot mix) and
+which of its settings may be `per_parameter` (replicas may differ in them).
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ class Stated:
     ranges: Mapping[str, str]
     nests: bool
     elementwise: bool
+    per_parameter: tuple[str, ...]
     arguments: frozenset[str]
 
     @property
@@ -52,8 +54,9 @@ class Chain:
 
 def stated(key: str, path: str) -> Stated:
     """Errors: ConfigError where the class cannot be had."""
-    level, ranges, nests, elementwise = (
-        targets.fact(key, path, targets.WRAPPER, name) for name in ("level", "ranges", "nests", "elementwise")
+    names = ("level", "ranges", "nests", "elementwise", "per_parameter")
+    level, ranges, nests, elementwise, per_parameter = (
+        targets.fact(key, path, targets.WRAPPER, name) for name in names
     )
     arguments = targets.arguments(key, path, targets.WRAPPER) or frozenset()
-    return Stated(path, level, ranges, nests, elementwise, arguments - {"base"})
+    return Stated(path, level, ranges, nests, elementwise, per_parameter, arguments - {"base"})

@@ -22,8 +22,8 @@ def copy_(targets: list[Tensor], sources: list[Tensor]) -> None:
         torch._foreach_copy_(targets, sources)
 
 
-def lerp_(starts: list[Tensor], ends: list[Tensor], weight: float) -> None:
-    """start <- start + weight (end - start); exact at weight 0 and 1"""
+def lerp_(starts: list[Tensor], ends: list[Tensor], weight: float | list[float]) -> None:
+    """start <- start + weight (end - start); exact at weight 0 and 1. weight: one, or one for each"""
     if starts:
         torch._foreach_lerp_(starts, ends, weight)
 
@@ -34,8 +34,8 @@ def add_(targets: list[Tensor], others: list[Tensor], factor: float = 1.0) -> No
         torch._foreach_add_(targets, others, alpha=factor)
 
 
-def scale_(targets: list[Tensor], factor: float) -> None:
-    """target <- factor target"""
+def scale_(targets: list[Tensor], factor: float | list[float]) -> None:
+    """target <- factor target; factor: one, or one for each"""
     if targets:
         torch._foreach_mul_(targets, factor)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar
 
 import torch
@@ -31,7 +31,8 @@ class Lookahead(Wrapper):
     Args:
         base: any torch optimizer.
         k: base steps, or syncs of the layer inside, per sync; an integer >= 1.
-        alpha: interpolation, 0 <= alpha <= 1; 1 is the base itself.
+        alpha: interpolation, 0 <= alpha <= 1; 1 is the base itself. As an attribute it may be a list, one for each
+            parameter.
         pullback: what a sync does to the base's momentum m (`momentum_buffer` or `exp_avg`; a base without has nothing
             to change): "none" keeps it, "pullback" interpolates it like the weights (m <- alpha m + (1 - alpha) m_last
             with the m that the last sync left, at first 0), "reset" sets it to 0.
@@ -47,6 +48,7 @@ class Lookahead(Wrapper):
     level = 0
     elementwise = True
     nests = True
+    per_parameter = ("alpha",)
     ranges: ClassVar = {
         "k": "an integer >= 1",
         "alpha": "a finite number >= 0 and <= 1",
@@ -58,7 +60,7 @@ class Lookahead(Wrapper):
     tensors: ClassVar = {"slow": foreach.clone, "velocity": torch.zeros_like, "last_momentum": absent}
 
     k: int
-    alpha: float
+    alpha: float | list[float]
     pullback: str
     outer_momentum: float
     count: int  # base steps since the cycle began
@@ -116,9 +118,13 @@ class Lookahead(Wrapper):
             foreach.add_(fast, self.slow)
         else:
             # Towards the slow weights, not from them: exactly the fast weights at alpha = 1.
-            foreach.lerp_(fast, self.slow, 1 - self.alpha)
+            foreach.lerp_(fast, self.slow, self._way_back(range(len(fast))))
         if self.pullback != "none":
             self._sync_momentum()
+
+    def _way_back(self, indices: Iterable[int]) -> float | list[float]:
+        """1 - alpha, of each of these parameters where they differ."""
+        return [1 - self.alpha[i] for i in indices] if isinstance(self.alpha, list) else 1 - self.alpha
 
     def _sync_momentum(self) -> None:
         momenta: dict[int, Tensor] = {}
@@ -135,7 +141,7 @@ class Lookahead(Wrapper):
             self.last_momentum = [None] * len(self.parameters())
         last = [self.last_momentum[i] for i in momenta]
         kept = [torch.zeros_like(m) if b is None else b for m, b in zip(live, last, strict=True)]
-        foreach.lerp_(live, kept, 1 - self.alpha)
+        foreach.lerp_(live, kept, self._way_back(momenta))
         foreach.copy_(kept, live)  # a copy: the live buffer moves on with the base
         for i, b in zip(momenta, kept, strict=True):
             self.last_momentum[i] = b

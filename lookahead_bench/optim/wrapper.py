@@ -71,6 +71,7 @@ class Wrapper(Optimizer):
         projects_outside    a task's constraint that no Projected asks for is put around it, not around the base
         elementwise         it acts on every number by itself, so that replicas in one tensor do not mix; unless a class
                             says so, replicas are refused
+        per_parameter       settings that may become a list, one number for each parameter, once the wrapper is there
 
     Global step hooks (`torch.optim.optimizer.register_optimizer_step_*`) fire for every optimizer of the chain.
 
@@ -88,6 +89,7 @@ class Wrapper(Optimizer):
     nests: ClassVar[bool] = False
     projects_outside: ClassVar[bool] = False
     elementwise: ClassVar[bool] = False
+    per_parameter: ClassVar[tuple[str, ...]] = ()
 
     counters: ClassVar[tuple[str, ...]] = ()
     numbers: ClassVar[tuple[str, ...]] = ()

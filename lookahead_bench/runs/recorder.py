@@ -11,9 +11,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from lookahead_bench.bands import bands_of
 from lookahead_bench.errors import ConfigError
 from lookahead_bench.runs import checkpoint
 from lookahead_bench.runs.files import MANY, atomic
+from lookahead_bench.runs.parts import apart, part
 from lookahead_bench.runs.resume import code
 from lookahead_bench.runs.store import RunDirectory
 from lookahead_bench.tasks.base import Picture, Scores
@@ -158,19 +160,22 @@ class Recorder:
         for r in replicas:
             self.runs[r].require_ours()
             head = {"run_id": self.runs[r].config.run_id, **self.summary[r]["best"]}
-            states[self.runs[r].checkpoints / "best.pt"] = head | {"task": part(weights, r, len(self.runs))}
+            states[self.runs[r].checkpoints / "best.pt"] = head | {
+                "task": weights if len(self.runs) == 1 else part(weights, r)
+            }
         checkpoint.save(states)
 
     def checkpoint(self, state: dict[str, Any]) -> None:
         """Save each replica's part of the state, as a run done alone would have it."""
         self.flush()
-        together = ",".join(str(run.config["seed"]) for run in self.runs)
+        together = ",".join(run.digest for run in self.runs)
         states = {}
-        for r, run in enumerate(self.runs):
+        parts = apart(state, [len(band) for band in bands_of(run.config for run in self.runs)])
+        for r, (run, mine) in enumerate(zip(self.runs, parts, strict=True)):
             head = {"run_id": run.config.run_id, "together": together, "diverged": r in self.ended,
                     "summary": self.summary[r], "code": code(), "earlier": self.earlier, "keys": list(state),
                     **run.mark()}  # fmt: skip
-            states[run.checkpoints] = part(state, r, len(self.runs)) | head
+            states[run.checkpoints] = mine | head
         checkpoint.save_generation(states, state["step"])
 
     def diverged(self, replicas: list[int]) -> None:
@@ -189,30 +194,3 @@ def number(value: float) -> str:
     if isinstance(value, float) and not math.isfinite(value):
         return '"nan"' if math.isnan(value) else '"inf"' if value > 0 else '"-inf"'
     return repr(value)
-
-
-def part(value: Any, r: int, replicas: int) -> Any:
-    """Replica r's part of a state: every tensor but a 0-d one (a counter that all share) has one entry a replica."""
-    if replicas == 1:
-        return value
-    if isinstance(value, Tensor):
-        return value[r].clone() if value.dim() else value
-    if isinstance(value, dict):
-        return {k: part(v, r, replicas) for k, v in value.items()}
-    if isinstance(value, list | tuple):
-        return type(value)(part(v, r, replicas) for v in value)
-    return value
-
-
-def join(parts: Sequence[Any]) -> Any:
-    """The state of the joint program from each replica's part: the inverse of `part`."""
-    first = parts[0]
-    if len(parts) == 1:
-        return first
-    if isinstance(first, Tensor):
-        return torch.stack(list(parts)) if first.dim() else first
-    if isinstance(first, dict):
-        return {k: join([p[k] for p in parts]) for k in first}
-    if isinstance(first, list | tuple):
-        return type(first)(join([p[i] for p in parts]) for i in range(len(first)))
-    return first

@@ -28,14 +28,14 @@ def by_checkpoint(runs: Sequence[RunDirectory]) -> list[list[Resumed]]:
     Replicas that were computed together go back to the newest step that all of them have: a process that is killed
     while it saves leaves some a step behind the others, and on their own they would get other bits.
     """
-    older = {one.config["seed"]: usable(one) for one in runs}
-    at = {seed: next(states, None) for seed, states in older.items()}
-    while ahead := [seed for seed in at if any(is_behind(at[other], seed, at[seed]) for other in others(seed, at))]:
-        for seed in ahead:
-            at[seed] = next(older[seed], None)
+    older = {one.digest: usable(one) for one in runs}
+    at = {name: next(states, None) for name, states in older.items()}
+    while ahead := [name for name in at if any(is_behind(at[other], name, at[name]) for other in others(name, at))]:
+        for name in ahead:
+            at[name] = next(older[name], None)
     groups: dict[Any, list[Resumed]] = {}
     for one in runs:
-        state = at[one.config["seed"]]
+        state = at[one.digest]
         one.truncate(0 if state is None else state["metrics_bytes"])
         checkpoint.drop_newer(one.checkpoints, 0 if state is None else state["step"])
         groups.setdefault(state and (state["step"], state["together"]), []).append((one, state))
@@ -79,22 +79,22 @@ def earlier_code(state: State) -> list[dict[str, str | None]]:
     return [*state["earlier"], *([made] if differing else [])]
 
 
-def others(seed: int, at: dict[int, State | None]) -> list[int]:
+def others(name: str, at: dict[str, State | None]) -> list[str]:
     """The replicas that this one was computed together with, of those that are to go on."""
-    state = at[seed]
-    return [] if state is None else [other for other in seeds(state["together"]) if other != seed and other in at]
+    state = at[name]
+    return [] if state is None else [other for other in members(state["together"]) if other != name and other in at]
 
 
-def is_behind(other: State | None, seed: int, state: State | None) -> bool:
+def is_behind(other: State | None, name: str, state: State | None) -> bool:
     """Whether `other` must be waited for; not if it has gone on, or begun again, without this replica."""
     if state is None:
         return False
-    return other is None or (seed in seeds(other["together"]) and other["step"] < state["step"])
+    return other is None or (name in members(other["together"]) and other["step"] < state["step"])
 
 
 @functools.cache
-def seeds(together: str) -> frozenset[int]:
-    return frozenset(map(int, together.split(",")))
+def members(together: str) -> frozenset[str]:
+    return frozenset(together.split(","))
 
 
 def own_part(state: State) -> State:

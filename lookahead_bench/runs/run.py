@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -65,12 +65,25 @@ def execute(config: Config, wait: bool = True) -> list[RunResult]:
     wait: for a run that another process is doing; its result is then returned, or the run gone on with if that process
     left it unfinished. Otherwise such a run raises Held at once.
     """
+    (results,) = execute_jointly([config], wait)
+    if isinstance(results, Held):
+        raise results
+    return results
+
+
+def execute_jointly(configs: Sequence[Config], wait: bool = True) -> list[list[RunResult] | Held]:
+    """Do the runs of configurations that are `batchable` as one program, which takes one alone as it is.
+
+    Gives the results of each; Held for one of which another process has a run, where that is not waited for.
+    """
     from lookahead_bench.data import fetch
 
-    runs = [RunDirectory(one) for one in config.seeds()]
-    todo, place = unfinished(runs), processes.meeting_place(config)
+    config = configs[0]
+    data, data_dir = config.data, config["data_dir"]
+    directories: dict[str, RunDirectory] = {}
+    jobs = [[directories.setdefault(one.run_id, RunDirectory(one)) for one in job.seeds()] for job in configs]
+    todo, place = unfinished(directories.values()), processes.meeting_place(config)
     if todo or place:
-        data, data_dir = config.data, config["data_dir"]
         fetch.within_reach(data, data_dir, fetch.PATIENCE)  # before torch takes seconds to load
 
         from lookahead_bench.build import resolve
@@ -79,29 +92,39 @@ def execute(config: Config, wait: bool = True) -> list[RunResult]:
         parts = resolve(config)
         if data:
             fetch.prepare(data, data_dir, fetch.PATIENCE)
+    asked = [[one for one in job if one in todo] for job in jobs]
+    held: Mapping[int, Held] = {}
     with StopSignals() as signals:
         if place is None and processes.count(config) > 1:
-            with owned(todo, wait, signals):
-                todo = unfinished(todo)
+            with owned(asked, wait, signals) as held:
+                todo = unfinished(todo) if not held else []
             if todo:
-                started: list[RunResult] = processes.start(config, todo, signals)
-                return started
+                return [processes.start(config, todo, signals)]
         elif todo or place:
             with joined(place) as ranks:
-                todo = train(parts.among(ranks), todo, wait, signals)
-    for one in runs:
-        if one not in todo:
-            one.enter_study()
-    return [replace(result(one), skipped=one not in todo, signal=signals.received) for one in runs]
+                todo, held = train(parts.among(ranks), asked, wait, signals)
+    results: list[list[RunResult] | Held] = []
+    for i, job in enumerate(jobs):
+        for one in job if i not in held else ():
+            if one not in todo:
+                one.enter_study()
+        told = (replace(result(one), skipped=one not in todo, signal=signals.received) for one in job)
+        results.append(held[i] if i in held else list(told))
+    return results
 
 
-def unfinished(runs: Sequence[RunDirectory]) -> list[RunDirectory]:
+def unfinished(runs: Iterable[RunDirectory]) -> list[RunDirectory]:
     """Those that are to be done, or done again."""
     return [one for one in runs if one.config["force"] or not one.finished()]
 
 
-def train(parts: Parts, runs: Sequence[RunDirectory], wait: bool, signals: StopSignals) -> list[RunDirectory]:
-    """Own these runs and do them, or take part in what the first process does; gives those that were yet to be done."""
+def train(
+    parts: Parts, jobs: Sequence[Sequence[RunDirectory]], wait: bool, signals: StopSignals
+) -> tuple[list[RunDirectory], Mapping[int, Held]]:
+    """Own the runs of these jobs and do them, or take part in what the first process does.
+
+    Gives the runs that were yet to be done, and the jobs that another process has.
+    """
     from lookahead_bench.runs.resume import by_checkpoint
     from lookahead_bench.runs.session import Session, follow
 
@@ -109,41 +132,57 @@ def train(parts: Parts, runs: Sequence[RunDirectory], wait: bool, signals: StopS
     if ranks.rank > 0:
         if ranks.first(False):
             follow(parts, signals)
-        return list(runs)
-    with owned(runs, wait, signals):
-        todo = unfinished(runs)  # somebody may have been faster
+        return [one for job in jobs for one in job], {}
+    with owned(jobs, wait, signals) as held:
+        ours = dict.fromkeys(one for i, job in enumerate(jobs) if i not in held for one in job)
+        todo = unfinished(ours)  # somebody may have been faster
         ranks.first(bool(todo))
         for one in todo if parts.config["force"] else ():
             one.clear()
+        todo.sort(key=lambda one: str(one.config["optimizer"]))  # a band is consecutive
         for group in by_checkpoint(todo) if todo else ():
             if signals.received is not None:
                 raise InterruptedBySignal(group[0][0].config.run_id, signals.received)
             Session(parts, group).run(signals)
-    return todo
+    return todo, held
 
 
 @contextlib.contextmanager
-def owned(runs: Sequence[RunDirectory], wait: bool, signals: StopSignals) -> Iterator[None]:
-    """Own these runs. Everybody takes them in the order of their seeds, so that no two wait for each other."""
+def owned(jobs: Sequence[Sequence[RunDirectory]], wait: bool, signals: StopSignals) -> Iterator[dict[int, Held]]:
+    """Own the runs of these jobs, but for the jobs that it gives: another process has a run of theirs.
+
+    Everybody who waits takes the runs in one order, so that no two wait for each other.
+    """
+    mine: dict[RunDirectory, None] = {}
+    held: dict[int, Held] = {}
+    places = [(i, one) for i, job in enumerate(jobs) for one in job]
     try:
-        for one in runs:
-            told = False
-            while True:
-                try:
-                    one.acquire()
-                    break
-                except Held as held:
-                    if not wait:
-                        raise
-                    if signals.received is not None:
-                        raise InterruptedBySignal(one.config.run_id, signals.received) from None
-                    if not told:
-                        log.warning("%s; waiting for it", held)
-                    told = True
-        yield
+        for i, one in sorted(places, key=lambda place: place[1].path) if wait else places:
+            if one in mine or i in held:
+                continue
+            try:
+                wait_for(one, signals) if wait else one.acquire()
+                mine[one] = None
+            except Held as error:
+                held[i] = error
+        yield held
     finally:
-        for one in runs:
+        for one in mine:
             one.lock.release()
+
+
+def wait_for(one: RunDirectory, signals: StopSignals) -> None:
+    """Own this run as soon as nobody else does. Errors: InterruptedBySignal."""
+    told = False
+    while True:
+        try:
+            return one.acquire()
+        except Held as held:
+            if signals.received is not None:
+                raise InterruptedBySignal(one.config.run_id, signals.received) from None
+            if not told:
+                log.warning("%s; waiting for it", held)
+            told = True
 
 
 def result(one: RunDirectory) -> RunResult:

@@ -14,7 +14,9 @@ import torch
 from tqdm import tqdm
 
 from lookahead_bench import hardware
+from lookahead_bench.bands import bands_of
 from lookahead_bench.build import Parts
+from lookahead_bench.configuration import Config
 from lookahead_bench.configuration.rules import BUDGETS
 from lookahead_bench.errors import ConfigError, DataError, InterruptedBySignal, RunError
 from lookahead_bench.log import Log, Silence
@@ -22,8 +24,9 @@ from lookahead_bench.oracle import Diverged, Oracle
 from lookahead_bench.ranks import Ranks
 from lookahead_bench.runs import tracker
 from lookahead_bench.runs.files import write_all
-from lookahead_bench.runs.recorder import Recorder, join
-from lookahead_bench.runs.resume import Resumed, State, earlier_code, own_part
+from lookahead_bench.runs.parts import State, together
+from lookahead_bench.runs.recorder import Recorder
+from lookahead_bench.runs.resume import Resumed, earlier_code, own_part
 from lookahead_bench.runs.signals import StopSignals
 from lookahead_bench.runs.store import FINISHED
 from lookahead_bench.trainer import Budget, Cadence, Interrupted, Trainer
@@ -96,11 +99,12 @@ class Session:
 
     def build(self) -> Trainer:
         """Task, optimizer, oracle and trainer, at the start or where the checkpoints stand."""
-        seeds = [one.config["seed"] for one in self.runs]
-        trainer = assemble(self.parts, seeds, self.recorder, lambda: self.recorder.cost)
+        configs = [one.config for one in self.runs]
+        trainer = assemble(self.parts, configs, self.recorder, lambda: self.recorder.cost)
         self.settings = trainer.task.settings or self.parts.machine.settle()
         self.recorder.weights = trainer.evaluator.kinds[-1]
-        state = join([own_part(state) for state in self.states]) if self.states else None
+        sizes = [len(band) for band in bands_of(configs)]
+        state = together([own_part(state) for state in self.states], sizes) if self.states else None
         self.parts.machine.ranks.first(state)
         if state is not None:
             self.resume(trainer, state)
@@ -177,13 +181,13 @@ class Session:
         return round(samples / seconds, 1) if seconds else None
 
 
-def assemble(parts: Parts, seeds: Sequence[int], log: Log, cost: Callable[[], float]) -> Trainer:
-    """Task, optimizer, oracle and trainer, at the start. cost: of the last evaluation, see `Trainer`."""
+def assemble(parts: Parts, configs: Sequence[Config], log: Log, cost: Callable[[], float]) -> Trainer:
+    """Task, optimizer, oracle and trainer of these replicas. cost: of the last evaluation, see `Trainer`."""
     config, ranks = parts.config, parts.machine.ranks
-    task = parts.task(seeds)
+    task = parts.task([one["seed"] for one in configs])
     settings = task.settings or parts.machine.settle()
     torch.set_num_threads(settings.threads)
-    optimizer = parts.optimizer(task, fused=settings.fused)
+    optimizer, rows = parts.optimizer(task, configs, fused=settings.fused)
     oracle = Oracle(
         task,
         seed=config["seed"],
@@ -192,6 +196,8 @@ def assemble(parts: Parts, seeds: Sequence[int], log: Log, cost: Callable[[], fl
         autocast=torch.bfloat16 if config["precision"] == "bfloat16" else None,
         ranks=ranks,
     )
+    if rows is not None:
+        oracle.on_gradients = rows.hand_down
     return Trainer(
         task,
         optimizer,
@@ -212,7 +218,7 @@ def follow(parts: Parts, signals: StopSignals) -> None:
     It ends with the first one, which has written everything by then.
     """
     config, ranks = parts.config, parts.machine.ranks
-    trainer = assemble(parts, [config["seed"]], Silence(), lambda: math.nan)
+    trainer = assemble(parts, [config], Silence(), lambda: math.nan)
     trainer.stop_requested = lambda: stop_requested(ranks, signals)
     state: State | None = ranks.first(None)
     if state is not None:

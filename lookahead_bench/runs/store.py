@@ -37,6 +37,11 @@ class RunDirectory:
         self._lines: list[str] = []
         self._length, self._digest = 0, hashlib.sha256()  # of the rows in the file, as this owner knows them
 
+    @property
+    def digest(self) -> str:
+        """The hash that the run's name ends in."""
+        return self.path.name.rpartition("-")[2]
+
     def record(self) -> dict[str, Any] | None:
         """run.json as it stands, or None."""
         return read_json(self.path / "run.json")
