@@ -109,6 +109,12 @@ def resolve(config: Config) -> Parts:
     machine = hardware.Machine(config["gpu"], device, config.about.get("train_size", 0) * (config["epochs"] or 0))
     model = model_of(config["model"]) if config["model"] else None
     schedule = schedule_of(config["schedule"])
+    rehearse(config)
+    return Parts(config, task_class, model, schedule, machine)
+
+
+def rehearse(config: Config) -> Optimizer:
+    """The chain over one small parameter a player. Errors: ConfigError."""
     node, players = config["optimizer"], config["dataset"]["players"]
     projected = any("constraint" in one.arguments for one in Chain.of(node["wrappers"]).wrappers)
     log.disabled = True  # the notices come when the optimizer is built in earnest
@@ -118,11 +124,28 @@ def resolve(config: Config) -> Parts:
             constraint=(lambda parameters: None) if projected else None, order=[[player] for player in players],
         )  # fmt: skip
         rehearsed.state_dict()  # a wrapper refuses to keep what no checkpoint carries
+        return rehearsed
     except TypeError as error:
         raise ConfigError(f"optimizer={node['name']}: {error}") from None
     finally:
         log.disabled = False
-    return Parts(config, task_class, model, schedule, machine)
+
+
+def calls_a_step(config: Config) -> float:
+    """The oracle calls that a step of this optimizer takes, counted on the rehearsal."""
+    optimizer = rehearse(config)
+    count = 0
+
+    def closure(players: Sequence[Player] = config["dataset"]["players"]) -> torch.Tensor:
+        nonlocal count
+        count += len(players)
+        for group in optimizer.param_groups:
+            for parameter in group["params"]:
+                parameter.grad = torch.zeros_like(parameter)
+        return torch.zeros(())
+
+    optimizer.step(closure)  # type: ignore[arg-type]  # a tensor is what torch's own closures give as well
+    return count / len(config["dataset"]["players"])
 
 
 def model_of(node: Mapping[str, Any]) -> Callable[..., nn.Module]:

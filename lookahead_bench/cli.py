@@ -25,7 +25,7 @@ Choose (lookahead-bench list shows the names):
   optimizer=NAME    sgd, adam, lookahead, multilayer, extragradient, rapp, ...
   dataset=NAME      the task: digits (default, offline), cifar10, cifar100, ...
   scale=NAME        smoke (seconds), cpu (minutes on two cores, default), paper (the paper's own protocol)
-  model=  schedule=  gpu=  tracker=  experiment=    default to what the dataset and the scale say
+  model=  schedule=  gpu=  tracker=  experiment=  search=    default to what the dataset and the scale say
 
 Set (any key of `lookahead-bench --cfg job`):
   seed=1 epochs=10 max_steps=1000 max_oracle_calls=1000    one budget is enough; the first one reached ends the run
@@ -48,7 +48,8 @@ Other commands (--help on each):
   bench [NAME]      measure the speed of this machine and this code
 
 Options:
-  -m, --multirun    sweep over comma-separated values; hydra/launcher=joblib runs several at a time
+  -m, --multirun    sweep over comma-separated values; hydra/launcher=joblib runs several at a time;
+                    with search=halton|random|tpe every combination gets as many trials, then fresh seeds
   --cfg job         show the composed configuration and stop (Hydra's --info and --shell-completion work too)
   --version, -h, --help
 """
@@ -179,6 +180,8 @@ def inspect(args: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
 def single(overrides: list[str]) -> int:
     from lookahead_bench import configuration
 
+    if search := next((o for o in overrides if o.startswith("search=") and o != "search=null"), None):
+        wrong_arguments(f"{search}: is a sweep; add -m")
     settings = configuration.load(overrides)
     from lookahead_bench.runs.processes import follows
     from lookahead_bench.studies import do

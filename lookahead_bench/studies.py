@@ -49,8 +49,14 @@ class Study:
             raise translate(error, overrides) from None
         if planned is None:
             return None
+        search = composing.search
         configs = configuration.every_job(planned, composing)
-        return cls(tuple(overrides), dict(zip(map(tuple, planned), configs, strict=True)), composing)
+        study = Study(tuple(overrides), dict(zip(map(tuple, planned), configs, strict=True)), composing)
+        if search is None:
+            return study
+        from lookahead_bench.search.search import Search
+
+        return Search.over(study, search)
 
     @classmethod
     def named(cls, name: str, overrides: Sequence[str]) -> Study:

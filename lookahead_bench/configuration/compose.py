@@ -36,7 +36,7 @@ from lookahead_bench.configuration.files import CONF, GROUPS, check_place, make_
 from lookahead_bench.configuration.targets import HYDRA, check_target
 from lookahead_bench.errors import ConfigError
 
-UNCHOSEN = ("model", "schedule", "experiment")  # `model=null` leaves the choice to the dataset and the scale
+UNCHOSEN = ("model", "schedule", "search", "experiment")  # `model=null` leaves the choice to the dataset and the scale
 PRIMARY = "config"
 MOST_JOBS = 10_000  # of one sweep
 
@@ -85,10 +85,12 @@ def leaves(node: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:
 class Loader(ConfigLoaderImpl):
     """Hydra's loader plus the chosen dataset's defaults for the chosen scale.
 
-    `defaults` is what the last configuration was before any value was overridden.
+    `defaults` is what the last configuration was before any value was overridden. `search`: what the last sweep said of
+    the search that it is, if it is one: its node, with `name` and the `intervals` to choose from, by their keys.
     """
 
     defaults: DictConfig | None = None
+    search: dict[str, Any] | None = None
 
     def __init__(self, path: ConfigSearchPathImpl) -> None:
         super().__init__(path)
@@ -205,6 +207,11 @@ def compose(overrides: Sequence[str], mode: RunMode = RunMode.RUN) -> DictConfig
     return loader().load_configuration(PRIMARY, list(overrides), mode)
 
 
+def is_interval(override: Override) -> bool:
+    """`optimizer.lr=interval(0.01,1)`: a sweep without an end."""
+    return override.is_sweep_override() and not override.is_discrete_sweep()
+
+
 def jobs(overrides: Sequence[str], composing: Loader | None = None) -> list[list[str]] | None:
     """The overrides of every job of a multirun, in Hydra's order; None where a sweeper decides as it goes."""
     composing = composing or loader()
@@ -213,9 +220,15 @@ def jobs(overrides: Sequence[str], composing: Loader | None = None) -> list[list
         return None
     swept = [f"{key}={value}" for key, value in (master.hydra.sweeper.params or {}).items()]
     parsed = OverridesParser.create(composing).parse_overrides([*swept, *overrides])  # glob(*) asks the loader
-    for override in parsed:
-        if override.is_sweep_override() and not override.is_discrete_sweep():
-            raise ConfigError(f"{override.input_line}: an interval needs a sweeper that chooses from it; write values")
+    composing.search = None
+    if master.get("search") is not None:
+        spaces = {o.get_key_element(): str(o.input_line).partition("=")[2] for o in filter(is_interval, parsed)}
+        said: dict[str, Any] = OmegaConf.to_container(master.search, resolve=True)  # type: ignore[assignment]
+        composing.search = {**said, "name": master.hydra.runtime.choices.search, "intervals": spaces}
+        # The jobs need not know of it.
+        parsed = [o for o in parsed if not is_interval(o) and str(o.key_or_group).partition(".")[0] != "search"]
+    for override in filter(is_interval, parsed):
+        raise ConfigError(f"{override.input_line}: an interval needs a search that chooses from it; add search=halton")
     values = {o.get_key_element(): len(list(o.sweep_string_iterator())) for o in parsed if o.is_sweep_override()}
     if math.prod(values.values()) > MOST_JOBS:
         shown = " x ".join(f"{count:,} of {key}" for key, count in values.items())

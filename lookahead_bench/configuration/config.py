@@ -94,7 +94,7 @@ def load(overrides: Sequence[str], composing: Loader | None = None) -> Config:
 def plain(composed: DictConfig) -> dict[str, Any]:
     """The resolved nodes without Hydra's own; a toy task has no model."""
     nodes: dict[str, Any] = OmegaConf.to_container(composed, resolve=True)  # type: ignore[assignment]
-    return {"model": None} | {key: node for key, node in nodes.items() if key not in ("hydra", "experiment")}
+    return {"model": None} | {key: node for key, node in nodes.items() if key not in ("hydra", "experiment", "search")}
 
 
 def every_job(planned: Iterable[Sequence[str]], composing: Loader | None = None) -> Iterable[Config]:

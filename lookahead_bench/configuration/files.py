@@ -13,7 +13,7 @@ from lookahead_bench.errors import ConfigError
 PACKAGE = Path(__file__).resolve().parent.parent
 CONF = PACKAGE / "conf" if (PACKAGE / "conf").is_dir() else PACKAGE.parent / "conf"
 MOST_VALUES = 10_000  # of a YAML file
-GROUPS = ("optimizer", "dataset", "model", "schedule", "scale", "gpu", "tracker", "experiment")
+GROUPS = ("optimizer", "dataset", "model", "schedule", "scale", "gpu", "tracker", "search", "experiment")
 
 
 def files(group: str, places: Iterable[Path] = (CONF,)) -> Iterator[tuple[str, Path]]:
