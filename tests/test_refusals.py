@@ -202,7 +202,7 @@ WRONG = {
     "optimizer=../dataset/digits": ["optimizer=../dataset/digits", "sgd"],
     "+optimizer=sgd": ["+optimizer=sgd", "write optimizer=sgd"],
     "+seed=3": ["+seed=3", "write seed=3"],
-    "-m optimizer.lr=interval(0,1)": ["optimizer.lr=interval(0,1)", "sweeper"],
+    "-m optimizer.lr=interval(0,1)": ["optimizer.lr=interval(0,1)", "search=halton"],
     "--config-dir=/no/such/folder": ["--config-dir", "/no/such/folder", "no directory"],
     "--shell-completion query=bash": ["--shell-completion", "COMP_LINE"],
     "seed=${nothing}": ["seed=${nothing}", "not found"],
