@@ -101,7 +101,7 @@ class Machine:
         )
 
 
-def describe(settings: Settings) -> dict[str, Any]:
+def describe(settings: Settings, processes: int) -> dict[str, Any]:
     """The machine, for run.json."""
     lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
     model = next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), platform.processor())
@@ -113,6 +113,7 @@ def describe(settings: Settings) -> dict[str, Any]:
         "channels_last": settings.channels_last,
         "compile": settings.compile,
         "fused": settings.fused,
+        "processes": processes,
     }
 
 

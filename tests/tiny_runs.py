@@ -48,8 +48,8 @@ def steps_in(dataset: str, seconds: float, most: int) -> int:
     return max(4, min(most, int(seconds / ABOUT[dataset]["seconds_per_step"])))
 
 
-_FORKS = multiprocessing.get_context("forkserver")  # imports torch once; every process below is a fork of it
-_FORKS.set_forkserver_preload(
+FORKS = multiprocessing.get_context("forkserver")  # imports torch once; every process below is a fork of it
+FORKS.set_forkserver_preload(
     ["lookahead_bench.runs.session", "lookahead_bench.report.report", "torch._dynamo", "sklearn.datasets"]
 )
 
@@ -96,7 +96,7 @@ def start(
 ) -> Any:
     """A command or a run in a process of its own, which checkpoints after every step unless told otherwise."""
     environment = {"LOOKAHEAD_BENCH_CHECKPOINT_SECONDS": "0", **environment}
-    process = _FORKS.Process(target=life, args=(what, str(output), environment, prepare), daemon=True)
+    process = FORKS.Process(target=life, args=(what, str(output), environment, prepare), daemon=True)
     process.start()
     return process
 

@@ -149,7 +149,7 @@ class Session:
             "seconds": {kind: round(value, 3) for kind, value in seconds.items()},
             "versions": hardware.versions(),
             "git_revision": hardware.git_revision(),
-            "hardware": hardware.describe(self.settings) if self.settings else None,
+            "hardware": hardware.describe(self.settings, self.parts.machine.ranks.size) if self.settings else None,
             "command_line": hardware.command_line(),
             **facts,
         }
