@@ -1,5 +1,7 @@
 """Errors that are a user's to mend: each is shown as one line, without a traceback."""
 
+from __future__ import annotations
+
 import signal
 
 
@@ -24,4 +26,7 @@ class InterruptedBySignal(KeyboardInterrupt):
 
     def __init__(self, run_id: str, number: int) -> None:
         super().__init__(f"{run_id}: interrupted by {signal.Signals(number).name}; the same command resumes it")
-        self.number = number
+        self.run_id, self.number = run_id, number
+
+    def __reduce__(self) -> tuple[type[InterruptedBySignal], tuple[str, int]]:  # it comes from another process
+        return type(self), (self.run_id, self.number)

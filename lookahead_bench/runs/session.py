@@ -16,6 +16,7 @@ from lookahead_bench import hardware
 from lookahead_bench.build import Parts
 from lookahead_bench.configuration.rules import BUDGETS
 from lookahead_bench.errors import ConfigError, DataError, InterruptedBySignal, RunError
+from lookahead_bench.notices import no_bar
 from lookahead_bench.oracle import Diverged, Oracle
 from lookahead_bench.runs import tracker
 from lookahead_bench.runs.files import write_all
@@ -70,7 +71,7 @@ class Session:
         self.recorder.on_row, self.recorder.on_picture = self.following.log, self.following.picture
         trainer.stop_requested = lambda: signals.received is not None
         bar = tqdm(
-            total=100, desc=self.runs[0].config.run_id, disable=None, leave=False,
+            total=100, desc=self.runs[0].config.run_id, disable=no_bar(), leave=False,
             bar_format="{desc} {percentage:3.0f}%|{bar}| {elapsed}<{remaining}{postfix}",
         )  # fmt: skip
 
