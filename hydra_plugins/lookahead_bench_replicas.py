@@ -12,7 +12,7 @@ from hydra.core.utils import JobReturn, JobStatus
 from hydra.plugins.launcher import Launcher
 
 if TYPE_CHECKING:
-    from lookahead_bench.studies import Doer
+    from lookahead_bench.studies import Doer, End
 
 
 class ReplicasLauncher(Launcher):
@@ -31,14 +31,14 @@ class ReplicasLauncher(Launcher):
 
         hydra = self.config.hydra
         configs = [self.doer.config((*hydra.overrides.hydra, *overrides)) for overrides in job_overrides]
-        ends: dict[int, float | None] = {}
+        ends: dict[int, End] = {}
         for batch in batches(configs, self.most):
             optimises = hydra.runtime.choices["hydra/sweeper"] != "basic"
             ends |= zip(batch, self.doer.jointly([configs[i] for i in batch], optimises=optimises), strict=True)
         return [ended(overrides, ends[i]) for i, overrides in enumerate(job_overrides)]
 
 
-def ended(overrides: Sequence[str], value: float | None) -> JobReturn:
+def ended(overrides: Sequence[str], value: End) -> JobReturn:
     job = JobReturn(overrides=overrides, status=JobStatus.COMPLETED)
     job.return_value = value
     return job

@@ -48,7 +48,8 @@ Other commands (--help on each):
   bench [NAME]      measure the speed of this machine and this code
 
 Options:
-  -m, --multirun    sweep over comma-separated values; hydra/launcher=joblib runs several at a time;
+  -m, --multirun    sweep over comma-separated values; hydra/launcher=joblib|slurm|ray runs several at a time,
+                    hydra/launcher=replicas joins those that one batched program can compute;
                     with search=halton|random|tpe every combination gets as many trials, then fresh seeds
   --cfg job         show the composed configuration and stop (Hydra's --info and --shell-completion work too)
   --version, -h, --help

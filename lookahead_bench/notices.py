@@ -65,6 +65,20 @@ def complain(message: object) -> None:
         silence(sys.stderr)
 
 
+_worker = False
+
+
+def be_a_worker() -> None:
+    """From now on this process, one of a sweep's, shows no bar: the sweep has one for all."""
+    global _worker
+    _worker = True
+
+
+def no_bar() -> bool | None:
+    """What tqdm takes as `disable`; None: shown where stderr is a terminal."""
+    return True if _worker else None
+
+
 def silence(stream: TextIO) -> None:
     """From now on, and at the interpreter's end, what goes to this stream goes nowhere."""
     with contextlib.suppress(OSError):  # a stream without a file

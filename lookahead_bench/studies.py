@@ -7,15 +7,18 @@ study.run()                                  # what is missing, through Hydra's 
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
+import sys
+import time
 import warnings
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import BrokenExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lookahead_bench import configuration
 from lookahead_bench.configuration import Config
@@ -23,12 +26,24 @@ from lookahead_bench.configuration.compose import PRIMARY, Loader, hydra_main, j
 from lookahead_bench.configuration.files import options
 from lookahead_bench.configuration.messages import COMPOSING, translate
 from lookahead_bench.errors import ConfigError, DataError, Held, InterruptedBySignal, RunError
-from lookahead_bench.notices import complain, listen
+from lookahead_bench.notices import be_a_worker, complain, listen
+from lookahead_bench.runs.files import read_json
+from lookahead_bench.runs.lock import Lock
+from lookahead_bench.runs.news import failed, failure, news, now
 from lookahead_bench.runs.processes import meeting_place
 from lookahead_bench.runs.run import RunResult, execute_jointly
+from lookahead_bench.runs.signals import StopSignals, stopped_between_runs
 from lookahead_bench.runs.store import FINISHED, RunDirectory, status_of
 
+if TYPE_CHECKING:
+    from hydra._internal.hydra import Hydra
+    from omegaconf import DictConfig
+
+    from lookahead_bench.following import Following
+
 Job = tuple[str, ...]  # its overrides
+End = float | str | InterruptedBySignal | None  # of a job, see Doer
+HERE = ("basic", "replicas")  # launchers that do their jobs in this process
 
 
 @dataclass(frozen=True)
@@ -100,56 +115,139 @@ class Study:
     def run(self, *, quiet: bool = False) -> Counter[str]:
         """Do what is missing, and tell a line a job unless quiet; gives how many runs ended how.
 
-        A run that another process holds is passed over, and waited for when the others are done. Where a launcher's
-        process is killed, the jobs that it had begun are left, and those that nobody has begun are done.
+        A run that another process holds is passed over, and looked at again when the others are done and it is let go.
+        One that fails meanwhile, here or elsewhere, is not tried again.
         """
         self.check()
         todo = dict.fromkeys(self.missing())
         for job, config in self.jobs.items():
             if job not in todo:
                 do(config, quiet=quiet)  # its stored result
-        jobs, before = list(todo), {job: self.holders(job) for job in todo}
-        held: list[Job] = []
-        while jobs:
-            try:
-                held = self.launch(jobs, Doer(self.jobs, quiet=quiet))
-                break
-            except BrokenExecutor:
-                complain("a worker process was killed (was memory short?); what had been begun is left interrupted, "
-                          "and the same command resumes it")  # fmt: skip
-                rest = [job for job in jobs if job in self.missing() and self.holders(job) == before[job]]
-                jobs = rest if rest != jobs else []
-        self.launch(held, Doer(self.jobs, quiet=quiet, wait=True))
+        if todo:
+            self.do_all(list(todo), quiet=quiet)
         places = (RunDirectory(one).path for one in self.runs())
         return Counter(status_of(path) if (path / "run.json").exists() else "missing" for path in places)
 
-    def holders(self, job: Job) -> list[str]:
-        """Who has had each run of this job, last or now."""
-        return [RunDirectory(one).lock.holder() for one in self.jobs[job].seeds()]
+    def do_all(self, todo: list[Job], *, quiet: bool) -> None:
+        elsewhere = self.composed()[1].hydra.runtime.choices["hydra/launcher"] not in HERE
+        doer = Doer(self.jobs, since=now(Path(self.jobs[todo[0]]["results_dir"])), followed=elsewhere, quiet=quiet)
+        following = None
+        with contextlib.ExitStack() as stack:
+            if elsewhere:
+                from lookahead_bench.following import Following
 
-    def launch(self, todo: Sequence[Job], doer: Doer) -> list[Job]:
+                every = [self.jobs[job] for job in todo]
+                following = stack.enter_context(Following(every, doer.since, quiet=quiet))
+            held = self.spread(todo, doer, following)
+            for job in held[:1]:
+                others = f" (and {len(held) - 1} other jobs are held)" if len(held) > 1 else ""
+                complain(f"{self.jobs[job].run_id}: is held by {self.last_holders(job)[0]}{others}; waiting for it")
+            while held:
+                free = self.wait(held)
+                for job in free:
+                    held.remove(job)
+                again = [job for job in free if not elsewhere or self.is_open(job, doer)]  # here it tells what is there
+                held += self.spread(again, doer, following)
+
+    def wait(self, held: Sequence[Job]) -> list[Job]:
+        """Wait until other processes let go of the runs of a job; gives those that are free."""
+        with StopSignals() as signals:
+            while True:
+                free = [job for job in held if not any(lock.held_by_another() for lock in self.locks(job))]
+                if free:
+                    return free
+                if signals.received is not None:
+                    raise InterruptedBySignal(self.jobs[held[0]].run_id, signals.received)
+                time.sleep(0.3)
+
+    def spread(self, jobs: list[Job], doer: Doer, following: Following | None) -> list[Job]:
+        """Have the launcher do these jobs; gives those that were passed over.
+
+        Where it loses a process, the jobs that nobody has begun are done next, and then those that had been begun, one
+        at a time: one of them was the process's death, and the others only its neighbours.
+        """
+        before = {job: self.last_holders(job) for job in jobs}
+        held: list[Job] = []
+        begun: list[Job] = []
+        while jobs:
+            try:
+                held += self.launch(jobs, doer, following)
+                break
+            except Exception as error:
+                if not is_loss(error):
+                    raise
+                complain("a worker process was killed (was memory short?); what it left is done again, a job at a time")
+                left = [job for job in jobs if self.is_open(job, doer)]
+                rest = [job for job in left if self.last_holders(job) == before[job]]
+                begun += [job for job in left if job not in rest]
+                jobs = rest if rest != jobs else []
+        for job in begun:
+            try:
+                held += self.launch([job], doer, following)
+            except Exception as error:
+                if not is_loss(error):
+                    raise
+                complain(f"{self.jobs[job].run_id}: its process was killed again; the same command resumes it")
+        return held
+
+    def is_open(self, job: Job, doer: Doer) -> bool:
+        """Whether a job is still to be done: a run of it is missing, and none has failed since the sweep began."""
+        runs = [RunDirectory(one) for one in self.jobs[job].seeds()]
+        over = [news(one, doer.since, FINISHED) if one.config["force"] else one.finished() for one in runs]
+        return not all(over) and failure(runs, doer.since) is None
+
+    def locks(self, job: Job) -> list[Lock]:
+        return [RunDirectory(one).lock for one in self.jobs[job].seeds()]
+
+    def last_holders(self, job: Job) -> list[str]:
+        """Who has had each run of this job, last or now."""
+        return [lock.holder() for lock in self.locks(job)]
+
+    def composed(self) -> tuple[Hydra, DictConfig]:
+        """Hydra, and the configuration of the sweep itself: its launcher is in there."""
+        from hydra.types import RunMode
+
+        hydra = hydra_main(self.composing)
+        try:
+            return hydra, hydra.compose_config(PRIMARY, list(self.overrides), RunMode.MULTIRUN)
+        except COMPOSING as error:
+            raise translate(error, self.overrides) from None
+
+    def launch(self, todo: Sequence[Job], doer: Doer, following: Following | None) -> list[Job]:
         """Hand jobs to the launcher that the overrides choose; gives those that were passed over."""
         if not todo:
             return []
         from hydra._internal.callbacks import Callbacks
         from hydra.core.plugins import Plugins
-        from hydra.types import HydraContext, RunMode
+        from hydra.types import HydraContext
 
         warnings.filterwarnings("ignore", category=UserWarning, module="hydra")
         os.environ.setdefault("PYTHONWARNINGS", "ignore:resource_tracker")  # what a killed worker leaves
-        hydra = hydra_main(self.composing)
+        hydra, master = self.composed()
         try:
-            master = hydra.compose_config(PRIMARY, list(self.overrides), RunMode.MULTIRUN)
             callbacks = Callbacks(master)
             callbacks.on_multirun_start(config=master, config_name=PRIMARY)
             context = HydraContext(config_loader=hydra.config_loader, callbacks=callbacks)
             launcher = Plugins.instance().instantiate_launcher(hydra_context=context, task_function=doer, config=master)
             ends = launcher.launch([list(job) for job in todo], initial_job_idx=0)
-            held = [job for job, end in zip(todo, ends, strict=True) if end.return_value is None]  # or what it raised
+            held = []
+            for job, end in zip(todo, ends, strict=True):
+                match end.return_value:  # or what it raised
+                    case None:
+                        held.append(job)
+                    case InterruptedBySignal() as interrupted:
+                        raise interrupted
+                    case str() as reason if following is not None:
+                        following.ended(self.jobs[job], reason)
             callbacks.on_multirun_end(config=master, config_name=PRIMARY)
             return held
         except COMPOSING as error:
             raise translate(error, self.overrides) from None
+
+
+def is_loss(error: Exception) -> bool:
+    """Whether an engine says that it has lost a process."""
+    return isinstance(error, BrokenExecutor) or type(error).__module__.split(".")[0] in ("ray", "submitit")
 
 
 def is_missing(one: Config) -> bool:
@@ -159,19 +257,30 @@ def is_missing(one: Config) -> bool:
 class Doer:
     """One job of a sweep, as Hydra calls it; gives the headline score, which optimising sweepers want.
 
-    None where it was passed over, nan where it has failed.
+    None where it was passed over, nan where it has failed. Where it is followed from another process, it says nothing
+    itself: a reason is given as text, and a signal as what it would have raised.
 
     planned: the configurations of the jobs, where they are known; in another process a job composes its own.
-    wait: for a run that another process holds, instead of passing it over. quiet: no line about it.
+    since: a run that has failed after this moment is not tried again. wait: for a run that another process holds,
+    instead of passing it over. quiet: no line about it.
     """
 
-    def __init__(self, planned: dict[Job, Config], *, wait: bool = False, quiet: bool = False) -> None:
-        self.planned, self.wait, self.quiet = planned, wait, quiet
+    def __init__(
+        self,
+        planned: dict[Job, Config],
+        *,
+        since: int = sys.maxsize,
+        followed: bool = False,
+        wait: bool = False,
+        quiet: bool = False,
+    ) -> None:
+        self.planned, self.since, self.followed, self.wait, self.quiet = planned, since, followed, wait, quiet
+        self.elsewhere = False
 
     def __getstate__(self) -> dict[str, Any]:
-        return self.__dict__ | {"planned": {}}
+        return self.__dict__ | {"planned": {}, "elsewhere": True}
 
-    def __call__(self, composed: Any) -> float | None:
+    def __call__(self, composed: Any) -> End:
         from hydra.core.hydra_config import HydraConfig
 
         hydra = HydraConfig.get()
@@ -184,26 +293,43 @@ class Doer:
         overrides = tuple(dict.fromkeys(own))
         return self.planned.get(overrides) or configuration.load(overrides)
 
-    def jointly(self, configs: Sequence[Config], *, optimises: bool) -> list[float | None]:
+    def jointly(self, configs: Sequence[Config], *, optimises: bool) -> list[End]:
         """Do jobs that are one program, or one alone; optimises: a sweeper does, and must know of what has failed."""
         from lookahead_bench.report.summary import tell
 
         listen()
+        if self.elsewhere:
+            be_a_worker()
+            if (number := stopped_between_runs()) is not None:
+                return self.interrupted(InterruptedBySignal("the sweep", number), configs)
         try:
+            runs = [RunDirectory(one) for config in configs for one in config.seeds()]
+            if (reason := failure(runs, self.since)) is not None:
+                raise RunError(reason)  # by another sweep
             ends = do_jointly(configs, wait=self.wait)
         except (ConfigError, DataError, RunError) as error:
             if optimises:
                 raise
+            if self.followed:
+                return [str(error)] * len(configs)
             complain(error)
             return [math.nan] * len(configs)  # the others go on; the sweep counts these as failed
+        except InterruptedBySignal as interrupted:
+            return self.interrupted(interrupted, configs)
         for results in ends:
-            if not isinstance(results, Held) and not self.quiet:
+            if not isinstance(results, Held) and not self.quiet and not self.followed:
                 tell(results, table=False)
         for results in ends:
             if not isinstance(results, Held) and results[0].signal is not None:  # it was meant for the sweep as well
-                raise InterruptedBySignal(results[0].run_id, results[0].signal)
+                return self.interrupted(InterruptedBySignal(results[0].run_id, results[0].signal), configs)
         # One that is held is looked at again at the end.
         return [None if isinstance(results, Held) else float(results[0].value) for results in ends]
+
+    def interrupted(self, error: InterruptedBySignal, configs: Sequence[Config]) -> list[End]:
+        """Give it for every job, or raise it. Only a worker that lives on to see its others stopped can give it."""
+        if self.elsewhere and self.followed and stopped_between_runs() is not None:
+            return [error] * len(configs)
+        raise error
 
 
 def do(config: Config, *, table: bool = False, quiet: bool = False) -> None:
@@ -226,14 +352,11 @@ def do_jointly(configs: Sequence[Config], *, wait: bool) -> list[list[RunResult]
     except (ConfigError, DataError, RunError):
         raise
     except Exception as error:
-        from lookahead_bench.runs.files import read_json
-
-        first = configs[0].run_id
-        path = Path(configs[0]["results_dir"], "runs", first, "run.json")
-        reason = " ".join(f"{type(error).__name__}: {error}".split())[:300]
-        where = f" (the traceback is in {path})" if "traceback" in (read_json(path) or {}) else ""
-        who = first if len(configs) == 1 else f"{first} and what is computed with it, {len(configs)} jobs,"
-        raise RunError(f"{who} failed: {reason}{where}") from error
+        path = RunDirectory(configs[0]).path
+        kept = "traceback" in (read_json(path / "run.json") or {})
+        first, others = configs[0].run_id, f" and {len(configs) - 1} jobs that are computed with it"
+        who = first + (others if len(configs) > 1 else "")
+        raise RunError(failed(who, f"{type(error).__name__}: {error}", path if kept else None)) from error
 
 
 def succeeded(counts: Counter[str]) -> bool:

@@ -1,4 +1,4 @@
-"""Every command and every piece of Python that the README prints is run here, as printed."""
+"""Every command that README.md and docs/cluster.md print, and every piece of Python, is run here, as printed."""
 
 from __future__ import annotations
 
@@ -10,17 +10,25 @@ import sys
 from pathlib import Path
 
 import pytest
+from tiny_runs import need
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text()
-BLOCKS = re.findall(r"```(\w+)\n(.*?)```", README, flags=re.DOTALL)
-COMMANDS = [
-    line.split("#")[0].strip()
-    for language, block in BLOCKS
-    if language == "bash"
-    for line in block.splitlines()
-    if line.startswith("lookahead-bench")
-]
+
+
+def blocks(text: str, language: str) -> list[str]:
+    """The pieces of code in this language."""
+    return re.findall(rf"```{language}\n(.*?)```", text, flags=re.DOTALL)
+
+
+def commands(text: str) -> list[str]:
+    """The lines of shell that call us, without their comments."""
+    lines = "".join(blocks(text, "bash")).splitlines()
+    return [line.split("#")[0].strip() for line in lines if line.startswith("lookahead-bench")]
+
+
+COMMANDS = commands(README)
+CLUSTER = commands((ROOT / "docs" / "cluster.md").read_text())
 NEEDS_DATA = ("cifar10", "cifar100")
 
 
@@ -43,6 +51,7 @@ def shortened(line: str) -> str:
 
 def test_there_are_commands() -> None:
     assert len(COMMANDS) >= 8
+    assert {engine(line) for line in CLUSTER} == {None, "joblib", "slurm", "ray"}
 
 
 @pytest.mark.parametrize("line", [c for c in COMMANDS if not any(f"dataset={name}" in c for name in NEEDS_DATA)])
@@ -62,7 +71,26 @@ def test_command_on_real_data(line: str, tmp_path: Path, real_data: Path) -> Non
     assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.parametrize("code", [block for language, block in BLOCKS if language == "python"])
+def engine(line: str) -> str | None:
+    found = re.search(r"hydra/launcher=(\w+)", line)
+    return found[1] if found else None
+
+
+LONG = [pytest.mark.long, pytest.mark.fault("engines")]
+
+
+@pytest.mark.parametrize(
+    "line", [pytest.param(c, marks=LONG if engine(c) in ("slurm", "ray") else ()) for c in CLUSTER]
+)
+def test_command_of_a_cluster(line: str, tmp_path: Path) -> None:
+    if name := engine(line):
+        need(name)
+    done = command(shortened(line), tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] == "4 runs: 4 done"
+
+
+@pytest.mark.parametrize("code", blocks(README, "python"))
 def test_python(code: str, tmp_path: Path) -> None:
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

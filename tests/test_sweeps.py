@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from tiny_runs import DIGITS, timeless
+from tiny_runs import DIGITS
 
 from lookahead_bench import load_results, run
 from lookahead_bench.cli import command
@@ -146,21 +146,3 @@ def test_the_value_for_sweepers_that_optimise(tmp_path: Path, monkeypatch: pytes
     monkeypatch.setattr(BasicLauncher, "launch", listen)
     assert command(["-m", "seed=1,2", *DIGITS, f"results_dir={tmp_path}"]) == 0
     assert returned == [run([f"seed={s}", *DIGITS, f"results_dir={tmp_path}"]).best["value"] for s in (1, 2)]  # type: ignore[index]
-
-
-def test_jobs_in_processes_of_their_own_give_the_same_numbers(
-    tmp_path: Path, capfd: pytest.CaptureFixture[str]
-) -> None:
-    pytest.importorskip("hydra_plugins.hydra_joblib_launcher", reason="needs hydra-joblib-launcher")
-    import subprocess
-    import sys
-
-    sweep = ["-m", "seed=1,2", *DIGITS]
-    parallel = ["hydra/launcher=joblib", "hydra.launcher.n_jobs=2", f"results_dir={tmp_path}/parallel"]
-    done = subprocess.run([sys.executable, "-m", "lookahead_bench", *sweep, *parallel], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines()[-1] == "2 runs: 2 done"
-    assert command([*sweep, f"results_dir={tmp_path}/one"]) == 0
-    frames = [load_results(tmp_path / name) for name in ("parallel", "one")]
-    one, other = (timeless(frame.drop(columns=["git_revision"]).to_dict("records")) for frame in frames)
-    assert str(one) == str(other)

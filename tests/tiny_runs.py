@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import multiprocessing
 import os
+import shutil
 import signal
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -14,11 +17,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import pytest
 import torch
 import yaml
 
 from lookahead_bench.cli import main
 from lookahead_bench.configuration import Config
+from lookahead_bench.configuration.compose import PLUGINS
 from lookahead_bench.hardware import Machine
 from lookahead_bench.runs.checkpoint import generations, load_newest
 from lookahead_bench.runs.lock import Lock
@@ -119,6 +124,20 @@ def steps_saved(results: Path) -> int:
     """The step of the newest checkpoint of the one run below `results`."""
     found = [int(p.stem.removeprefix("step-")) for p in results.glob("runs/*/checkpoints/step-*.pt")]
     return max(found, default=0)
+
+
+def need(engine: str) -> None:
+    """Skip the test where this launcher cannot work here."""
+    plugin = PLUGINS[engine]
+    if importlib.util.find_spec(f"hydra_plugins.{plugin}") is None:
+        pytest.skip(f"needs {plugin.replace('_', '-')}")
+    if engine == "slurm" and (shutil.which("sinfo") is None or "idle" not in ask("sinfo", "--noheader", "--format=%T")):
+        pytest.skip("needs a SLURM with a free node")
+
+
+def ask(*words: str) -> str:
+    """What a program says."""
+    return subprocess.run(words, capture_output=True, text=True, check=False).stdout
 
 
 def timeless(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -14,6 +14,7 @@ completion see one ordinary, complete configuration.
 from __future__ import annotations
 
 import copy
+import importlib.util
 import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -25,6 +26,7 @@ from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra._internal.config_search_path_impl import ConfigSearchPathImpl
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra._internal.hydra import Hydra
+from hydra.core.config_store import ConfigStore
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.core.plugins import Plugins
@@ -39,6 +41,7 @@ from lookahead_bench.errors import ConfigError
 UNCHOSEN = ("model", "schedule", "search", "experiment")  # `model=null` leaves the choice to the dataset and the scale
 PRIMARY = "config"
 MOST_JOBS = 10_000  # of one sweep
+PLUGINS = {"joblib": "hydra_joblib_launcher", "slurm": "hydra_submitit_launcher", "ray": "hydra_ray_launcher"}
 
 
 def is_group_choice(override: Override) -> bool:
@@ -148,6 +151,10 @@ class Loader(ConfigLoaderImpl):
 
 def check_hydra(config: DictConfig) -> None:
     """Hydra instantiates what these nodes name; only what belongs there may be named."""
+    extra = config.hydra.runtime.choices["hydra/launcher"]
+    if extra in PLUGINS and importlib.util.find_spec(f"hydra_plugins.{PLUGINS[extra]}") is None:
+        raise ConfigError(f"hydra/launcher={extra}: needs {PLUGINS[extra].replace('_', '-')}; "
+                          f"pip install 'lookahead-bench[{extra}]'")  # fmt: skip
     for key in ("launcher", "sweeper"):
         check_target(f"hydra.{key}._target_", config.hydra[key].get("_target_"), HYDRA[key])
     for name, node in (config.hydra.get("callbacks") or {}).items():
@@ -190,6 +197,8 @@ def loader() -> Loader:
     setup_globals()
     version.setbase("1.3")  # Hydra's own behaviour of today, not that of its 1.1
     Plugins.instance()  # registers the sources of configurations, sweepers and launchers
+    for name in options("hydra/launcher"):  # our preset, not the plugin's own entry of that name
+        ConfigStore.instance().repo["hydra"]["launcher"].pop(f"{name}.yaml", None)
     path = ConfigSearchPathImpl()
     path.append("hydra", "pkg://hydra.conf")
     path.append("main", f"file://{CONF}")

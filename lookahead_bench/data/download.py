@@ -23,6 +23,7 @@ from urllib.parse import urlsplit
 from tqdm import tqdm
 
 from lookahead_bench.errors import DataError
+from lookahead_bench.notices import no_bar
 
 READ_TIMEOUT = 10.0  # seconds without a byte
 CHUNK = 1 << 18  # bytes
@@ -132,8 +133,7 @@ def _stream(url: str, archive: Archive, part: Path) -> None:
         if response.headers.get_content_type() == "text/html":
             raise _Mismatch("a web page came instead of the file")
         digest, received = hashlib.sha256(), 0
-        # disable=None: silent where stderr is no terminal
-        with tqdm(total=archive.size, unit="B", unit_scale=True, desc=archive.filename, disable=None) as progress:
+        with tqdm(total=archive.size, unit="B", unit_scale=True, desc=archive.filename, disable=no_bar()) as progress:
             while chunk := response.read(CHUNK):
                 received += len(chunk)
                 if received > archive.size:

@@ -20,6 +20,7 @@ from lookahead_bench.configuration import Config
 from lookahead_bench.configuration.rules import BUDGETS
 from lookahead_bench.errors import ConfigError, DataError, InterruptedBySignal, RunError
 from lookahead_bench.log import Log, Silence
+from lookahead_bench.notices import no_bar
 from lookahead_bench.oracle import Diverged, Oracle
 from lookahead_bench.ranks import Ranks
 from lookahead_bench.runs import tracker
@@ -76,7 +77,7 @@ class Session:
         self.recorder.on_row, self.recorder.on_picture = self.following.log, self.following.picture
         trainer.stop_requested = lambda: stop_requested(self.parts.machine.ranks, signals)
         bar = tqdm(
-            total=100, desc=self.runs[0].config.run_id, disable=None, leave=False,
+            total=100, desc=self.runs[0].config.run_id, disable=no_bar(), leave=False,
             bar_format="{desc} {percentage:3.0f}%|{bar}| {elapsed}<{remaining}{postfix}",
         )  # fmt: skip
 

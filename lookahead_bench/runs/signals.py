@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import signal
 import threading
+import time
 from types import FrameType, TracebackType
 from typing import Any
 
 from lookahead_bench.errors import InterruptedBySignal
 
 CAUGHT = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGUSR2)
+ECHO = 0.2  # seconds: a terminal signals a sweep and its workers, and the sweep its workers
 
 
 class StopSignals:
@@ -22,6 +24,7 @@ class StopSignals:
 
     def __init__(self) -> None:
         self.received: int | None = None
+        self._at = 0.0
         self._previous: dict[int, Any] = {}
 
     def __enter__(self) -> StopSignals:
@@ -41,6 +44,23 @@ class StopSignals:
             earlier(self.received, None)
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
-        if self.received is not None:
+        if self.received is None:
+            self.received, self._at = number, time.monotonic()
+        elif number != self.received or time.monotonic() > self._at + ECHO:
             os._exit(128 + number)
-        self.received = number
+
+
+_between_runs: list[int] = []
+
+
+def stopped_between_runs() -> int | None:
+    """The signal by which this process, a worker of a sweep, is to begin no further run; None: it may.
+
+    From the first call on such a signal ends no worker where it stands: its launcher would take that for an accident.
+    Where somebody has a handler of his own (submitit, Ray), he keeps it.
+    """
+    if threading.current_thread() is threading.main_thread():
+        for number in CAUGHT:
+            if signal.getsignal(number) in (signal.SIG_DFL, signal.default_int_handler):
+                signal.signal(number, lambda number, frame: _between_runs.append(number))
+    return _between_runs[0] if _between_runs else None

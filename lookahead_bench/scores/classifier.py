@@ -25,6 +25,7 @@ from lookahead_bench.data.fetch import load
 from lookahead_bench.data.images import Images, Stream
 from lookahead_bench.errors import DataError
 from lookahead_bench.models.resnet import ResNet
+from lookahead_bench.notices import no_bar
 from lookahead_bench.runs import checkpoint
 
 log = logging.getLogger("lookahead_bench")
@@ -144,7 +145,7 @@ def train(data: str, data_dir: Path | str, recipe: Recipe) -> dict[str, Tensor]:
         network = recipe.network()
         optimizer = torch.optim.Adam(network.parameters(), lr=recipe.lr)
         schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, recipe.lr, total_steps=steps, pct_start=0.1)
-        for step in tqdm(range(steps), desc=f"classifier of {data}", unit="step", disable=None, leave=False):
+        for step in tqdm(range(steps), desc=f"classifier of {data}", unit="step", disable=no_bar(), leave=False):
             values, labels = stream.batch(step)
             optimizer.zero_grad()
             with torch.autocast("cpu", dtype=torch.bfloat16, enabled=recipe.autocast):

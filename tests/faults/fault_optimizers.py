@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import time
 from typing import Any
 
@@ -25,6 +27,16 @@ class Sleeps(SGD):
         self.taken = getattr(self, "taken", 0) + 1
         if self.taken == 5:
             time.sleep(60)
+        return super().step(closure)
+
+
+class Dies(SGD):
+    """Kills its process in its fifth step."""
+
+    def step(self, closure: Any = None) -> Any:
+        self.taken = getattr(self, "taken", 0) + 1
+        if self.taken == 5:
+            os.kill(os.getpid(), signal.SIGKILL)
         return super().step(closure)
 
 
