@@ -97,7 +97,7 @@ class Session:
         """Task, optimizer, oracle and trainer, at the start or where the checkpoints stand."""
         config = self.config
         configs = [one.config for one in self.runs]
-        task = self.parts.task([one["seed"] for one in configs])
+        task = self.parts.task(configs)
         self.settings = settings = task.settings or self.parts.machine.settle()
         torch.set_num_threads(settings.threads)
         optimizer, rows = self.parts.optimizer(task, configs, fused=settings.fused)

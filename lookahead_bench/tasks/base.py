@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 import torch
@@ -54,6 +54,8 @@ class Task:
 
     Everything random is a pure function of (seed, purpose, position), so nothing random is ever saved.
     """
+
+    per_replica: ClassVar[tuple[str, ...]] = ()  # its constants that are handed over as a list, one value a replica
 
     players: dict[str, list[nn.Parameter]]
     replicas: int = 1
