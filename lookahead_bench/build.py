@@ -54,14 +54,15 @@ class Parts:
         """The same in one of the processes that compute a run together."""
         return replace(self, machine=self.machine.among(ranks))
 
-    def task(self, seeds: Sequence[int]) -> Task:
-        """The task for these seeds, one a replica; reads its data. Errors: DataError."""
+    def task(self, configs: Sequence[Config]) -> Task:
+        """The task for the configurations of all replicas; reads its data. Errors: DataError."""
         offered = {
             **arguments_of(self.config["dataset"]),
+            **{key: [one["dataset"][key] for one in configs] for key in self.task_class.per_replica},
             "data": self.config.data,
             "model": self.model,
             "data_dir": self.config["data_dir"],
-            "seeds": list(seeds),
+            "seeds": [one["seed"] for one in configs],
             "dtype": DTYPES[self.config["precision"]],
             "device": self.machine.device,
             "machine": self.machine,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 
-from lookahead_bench.configuration import rules
+from lookahead_bench.configuration import rules, targets
 from lookahead_bench.configuration.check import require, unbatchable
 from lookahead_bench.configuration.config import Config
 from lookahead_bench.configuration.wrappers import Chain
@@ -17,22 +17,25 @@ def batches(configs: Sequence[Config], most: int) -> list[list[int]]:
     One that cannot be batched is a group by itself. Errors: ConfigError.
     """
     require("an integer >= 1", "hydra.launcher.most", most)
-    programs: dict[str, list[list[int]]] = {}
-    found = []
+    found: list[list[int]] = []
+    filling: dict[str, list[int]] = {}  # what runs have in common -> the group that takes more of them
+    room: dict[str, int] = {}
     for i, config in enumerate(configs):
-        key = batchable(config)
-        groups = programs.setdefault(key, []) if key else []
-        if not groups or sum(configs[j]["replicas"] for j in groups[-1]) + config["replicas"] > most:
-            groups.append([])
-            found.append(groups[-1])
-        groups[-1].append(i)
+        key, runs = batchable(config), config["replicas"]
+        if key is None or runs > room.get(key, 0):
+            found.append([])
+            key = key or str(i)
+            filling[key], room[key] = found[-1], most
+        filling[key].append(i)
+        room[key] -= runs
     return found
 
 
 def batchable(config: Config) -> str | None:
-    """What runs of one program have in common, all but the seed and numbers of the optimizer; None where there is none.
+    """What runs of one program have in common; None for a run that cannot be batched.
 
-    Those numbers are what torch's optimizers take from a parameter group, and what a wrapper takes `per_parameter`.
+    They may differ in the seed, in what torch's optimizers take from a parameter group, in what a wrapper takes
+    `per_parameter`, and in what the task takes `per_replica`.
     """
     node = config["optimizer"]
     chain = Chain.of(node["wrappers"])
@@ -41,5 +44,7 @@ def batchable(config: Config) -> str | None:
     own = rules.BASE.keys() - {key for one in chain.wrappers for key in one.arguments}
     own |= {key for one in chain.wrappers for key in one.per_parameter}
     shared = {key: value for key, value in config.nodes.items() if key not in ("seed", "replicas")}
+    constants = targets.fact("dataset._target_", config["dataset"]["_target_"], targets.TASK, "per_replica")
+    shared["dataset"] = {key: value for key, value in config["dataset"].items() if key not in constants}
     shared["optimizer"] = {key: value for key, value in node.items() if key not in own}
     return json.dumps(shared, sort_keys=True, default=str)

@@ -185,7 +185,7 @@ class Session:
 def assemble(parts: Parts, configs: Sequence[Config], log: Log, cost: Callable[[], float]) -> Trainer:
     """Task, optimizer, oracle and trainer of these replicas. cost: of the last evaluation, see `Trainer`."""
     config, ranks = parts.config, parts.machine.ranks
-    task = parts.task([one["seed"] for one in configs])
+    task = parts.task(configs)
     settings = task.settings or parts.machine.settle()
     torch.set_num_threads(settings.threads)
     optimizer, rows = parts.optimizer(task, configs, fused=settings.fused)

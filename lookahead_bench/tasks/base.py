@@ -57,6 +57,8 @@ class Task:
     Everything random is a pure function of (seed, purpose, position), so nothing random is ever saved.
     """
 
+    per_replica: ClassVar[tuple[str, ...]] = ()  # its constants that are handed over as a list, one value a replica
+
     players: dict[str, list[nn.Parameter]]
     replicas: int = 1
     batches_per_epoch: int | None = None

@@ -52,9 +52,10 @@ class ClosedForm(Task):
         moved = values[0] if self.replicas == 1 else np.moveaxis(values, 0, 1)
         return torch.from_numpy(np.array(moved, order="C")).to(self.device, self.dtype)
 
-    def column(self, values: Sequence[float]) -> Tensor:
-        """One number a player, shaped to multiply `point`."""
-        return torch.tensor(values, dtype=self.dtype, device=self.device).view(-1, *[1] * (self.point.dim() - 1))
+    def column(self, values: Sequence[float | Sequence[float]]) -> Tensor:
+        """One number a player, or one for each of its replicas, shaped to multiply `point`."""
+        column = torch.tensor(values, dtype=self.dtype, device=self.device)
+        return column.view(*column.shape, *[1] * (self.point.dim() - column.dim()))
 
     def project(self) -> None:
         """Move the start to the nearest point of the constraint (a spread may have left it)."""

@@ -44,19 +44,24 @@ def column(pair: Sequence[float]) -> np.ndarray[Any, np.dtype[Any]]:
 class QuadraticGame(PlanarGame):
     """f = a x y + b/2 (x^2 - y^2), a = sqrt(L^2 - L^4 rho^2), b = L^2 rho; F = (b x + a y, b y - a x).
 
-    L > 0, -1/L < rho < 1/L. F is linear with eigenvalues b +- i a of modulus L, and <F z, z> = rho |F z|^2.
+    L > 0, -1/L < rho < 1/L, of each replica. F is linear with eigenvalues b +- i a of modulus L, and
+    <F z, z> = rho |F z|^2.
     Source: Pethick, Fercoq, Latafat, Patrinos, Cevher 2023; used by Pethick, Xie, Cevher 2023 (arXiv 2310.13459).
     """
 
-    def __init__(self, *, L: float, rho: float, **common: Any) -> None:
+    per_replica = ("L", "rho")
+
+    def __init__(self, *, L: Sequence[float], rho: Sequence[float], **common: Any) -> None:
         super().__init__(**common)
-        self.b = L**2 * rho
-        self.a = float(np.sqrt(L**2 - L**4 * rho**2))
-        self.across = self.column([self.a, -self.a])
+        constants = list(zip(L, rho, strict=True))
+        b = [modulus**2 * each for modulus, each in constants]
+        a = [float(np.sqrt(modulus**2 - modulus**4 * each**2)) for modulus, each in constants]
+        self.along = self.column([b, b])
+        self.across = self.column([a, [-one for one in a]])
         self.halves = self.column([0.5, -0.5])
 
     def formulas(self, z: Tensor, batch: Batch) -> tuple[Tensor, Sequence[Tensor]]:
-        operator = z * self.b + z.flip(0) * self.across
+        operator = z * self.along + z.flip(0) * self.across
         f = (z * operator * self.halves).sum((0, -1))  # f is the signed half of <z, F z>, being quadratic
         return operator, (f, -f)
 
