@@ -113,6 +113,7 @@ class Session:
             budget=Budget(*(config[key] for key in BUDGETS)),
             evaluate_every=Cadence.parse(config["evaluate_every"]),
             baseline="ema" if config["ema"] is not None else None,
+            batchnorm=config["batchnorm"],
             log=self.recorder,
             cost=lambda: self.recorder.cost,
             checkpoint_every=float(os.environ.get("LOOKAHEAD_BENCH_CHECKPOINT_SECONDS", "60")),
