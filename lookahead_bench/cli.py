@@ -33,6 +33,7 @@ Set (any key of `lookahead-bench --cfg job`):
   optimizer.k=[5,5] optimizer.alpha=[0.5,0.8]              nested layers, innermost first
   optimizer.base._target_=package.Class                    any torch optimizer as the base
   precision=float32|bfloat16|float64  resample=step|call  clip_norm=1.0
+  batchnorm=estimated|running|mixed    which statistics scores are made with: one rule for every kind of weights, or not
   replicas=R        the seeds seed ... seed+R-1 computed together, each a run of its own
   data_dir=DIR      where data sets lie ($LOOKAHEAD_BENCH_DATA, else data/)
   results_dir=DIR   where runs are kept (results/)

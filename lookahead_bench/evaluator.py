@@ -39,12 +39,17 @@ class Evaluator:
     """Writes a row for each split and kind of weights; the last kind is what the method is judged by.
 
     baseline: the kind that is scored for comparison only, and comes first.
+    batchnorm: the statistics that weights are scored with: "estimated" anew for every kind, "running" (those of the
+    training, which are the fast weights') for every kind, or "mixed": estimated where the weights differ from the fast
+    ones, running where they do not.
     """
 
     def __init__(
-        self, task: Task, optimizer: torch.optim.Optimizer, oracle: Oracle, log: Log, baseline: str | None = None
-    ) -> None:
+        self, task: Task, optimizer: torch.optim.Optimizer, oracle: Oracle, log: Log, *,
+        baseline: str | None = None, batchnorm: str = "mixed",
+    ) -> None:  # fmt: skip
         self.task, self.optimizer, self.oracle, self.log = task, optimizer, oracle, log
+        self.batchnorm = batchnorm
         self.kinds = sorted(evaluation_kinds(optimizer), key=lambda kind: kind != baseline)
         self.parameters: list[Tensor] = [p for params in task.players.values() for p in params]
 
@@ -53,7 +58,8 @@ class Evaluator:
         unchanged: list[tuple[str, Scores]] = []  # of the parameters as they are
         for kind in self.kinds:
             differ = self._differ(kind, moment)
-            statistics = self.task.restored_statistics(reestimate=differ)
+            estimated = differ if self.batchnorm == "mixed" else self.batchnorm == "estimated"
+            statistics = self.task.restored_statistics(reestimate=estimated)
             with self.in_place(kind, moment), torch.no_grad(), self.oracle.autocasting(), statistics:
                 # Right after a sync the slow weights are the fast ones: same scores.
                 scored = unchanged if unchanged and not differ else self._scores(moment.draws, final)

@@ -77,6 +77,7 @@ class Trainer:
     schedule          multiplier of the learning rates as a function of progress in [0, 1], and of the scores so far
     evaluate_every    when scores are due between the first and the last ones; None: never
     baseline          a kind of weights that is scored for comparison only; the method is not judged by it
+    batchnorm         which statistics weights are scored with: mixed, estimated or running; see `Evaluator`
     log               receives rows, pictures and checkpoints
     stop_requested    asked before every step; true: checkpoint and raise Interrupted
     checkpoint_every  seconds between checkpoints
@@ -93,6 +94,7 @@ class Trainer:
         budget: Budget,
         evaluate_every: Cadence | None = None,
         baseline: str | None = None,
+        batchnorm: str = "mixed",
         log: Log,
         stop_requested: Callable[[], bool] = lambda: False,
         checkpoint_every: float = 60.0,
@@ -113,7 +115,7 @@ class Trainer:
         self.oracle.on_lost = self.remember
         self._lost: list[tuple[Moment, Scores]] = []  # in this step, and the losses of its first evaluation
         self._before: list[Tensor] = []  # the parameters before this step, where there are replicas
-        self.evaluator = Evaluator(task, optimizer, oracle, log, baseline)
+        self.evaluator = Evaluator(task, optimizer, oracle, log, baseline=baseline, batchnorm=batchnorm)
 
     # ------------------------------------------------------------------------------------------------------ position
 

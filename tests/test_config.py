@@ -97,6 +97,7 @@ NOT_PART = [
 ]  # fmt: skip
 PART = [
     "seed=2", "epochs=3", "max_steps=3", "max_oracle_calls=3", "precision=float64", "resample=call", "clip_norm=1",
+    "batchnorm=estimated", "batchnorm=running",
     "scale=paper", "model=cnn", "model.hidden=[3]", "schedule=cosine", "dataset.batch_size=32", "dataset.val_size=0",
     "dataset.augment=true", "dataset=bilinear", "optimizer=sgd", "optimizer.lr=0.2", "optimizer.k=6",
     "optimizer.alpha=0.4", "optimizer.momentum=0.8", "optimizer.weight_decay=0", "optimizer.pullback=reset",

@@ -29,9 +29,11 @@ ABOUT = "about"  # the facts of a node that are no arguments: description, sourc
 NEUTRAL: dict[str, Any] = {
     "evaluate_every": "1 epochs",
     "resample": "step",
+    "batchnorm": "mixed",
     "optimizer.pullback": "none",
     "optimizer.outer_momentum": 0,
     "optimizer.relaxation": 1,
+    "optimizer.start": 0,
     "dataset.noise": 0,
     "dataset.spread": 0,
     "dataset.augment": False,

@@ -13,6 +13,7 @@ RUN = {
     "evaluate_every": "null or a count and its unit, such as 2epochs, 100steps or 500oracle_calls",
     "precision": "one of float32, bfloat16, float64",
     "resample": "one of step, call",
+    "batchnorm": "one of mixed, estimated, running",
     "clip_norm": "null or a finite number > 0",
     "ema": "null or a finite number >= 0 and < 1",
     "replicas": "an integer >= 1",

@@ -34,7 +34,7 @@ class TriggeredAverage(Averaged):
     counters = ("count", "triggered")
     numbers = ("costs",)
 
-    decay = None
+    decay, start = None, 0
     patience: int
     triggered: int  # 1 from the trigger on
     costs: list[float]  # until then

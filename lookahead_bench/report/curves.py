@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import matplotlib.pyplot as plt
 import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.ticker import PercentFormatter, StrMethodFormatter
 
-from lookahead_bench.report.plotting import save  # which takes the backend that needs no screen
+from lookahead_bench.report import plotting
+from lookahead_bench.report.plotting import Look
 
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#F0E442")  # Okabe and Ito
-LABEL = 60  # characters in the legend: a longer one leaves the curves no room
-LINES = ("-", "--", "-.", ":")
-STYLE: Any = {
-    "font.size": 8, "axes.spines.top": False, "axes.spines.right": False, "pdf.fonttype": 42, "savefig.dpi": 200,
-    "figure.constrained_layout.use": True, "legend.frameon": False,
-}  # fmt: skip
+LABEL = 60  # characters in the legend: a longer one is wider than the column
+MARKERS = "os^vDp<>hX*Pd8"
+LINES = ("-", "--", "-.", ":", (0, (5, 1)), (0, (3, 1, 1, 1, 1, 1)))
 
 
 def draw_curves(runs: pd.DataFrame, stem: Path, title: str) -> Path | None:
@@ -36,24 +35,58 @@ def draw_curves(runs: pd.DataFrame, stem: Path, title: str) -> Path | None:
         return None
     rows = scored[scored["split"] == split]
     kinds = rows.groupby("variant")["weights"].agg(lambda w: w.unique()[-1])  # what the method is evaluated with
-    with plt.rc_context(STYLE):
-        figure, axes = plt.subplots(figsize=(5.2, max(2.8, 0.2 * len(kinds))))  # the legend has a line for each
-        lowest = []
-        for i, variant in enumerate(kinds.index):
-            mine = rows[(rows["variant"] == variant) & (rows["weights"] == kinds[variant])]
-            curve = mine.groupby("oracle_calls")[metric].agg(["mean", "min", "max"])
-            label = variant if kinds[variant] == "fast" else f"{variant} ({kinds[variant]})"
-            label = label if len(label) <= LABEL else f"{label[: LABEL - 1]}…"
-            colour, line = COLOURS[i % len(COLOURS)], LINES[(i // len(COLOURS)) % len(LINES)]
-            axes.plot(curve.index, curve["mean"], label=label, linewidth=1.4, color=colour, linestyle=line)
-            axes.fill_between(curve.index, curve["min"], curve["max"], alpha=0.15, linewidth=0, color=colour)
-            lowest.append(curve["mean"].iloc[len(curve) // 4 :].min())
-        if rows[metric].min() > 0 and rows[metric].max() > 1000 * rows[metric].min():
-            axes.set_yscale("log")
-        if metric == "accuracy" and lowest:  # the start would flatten what is to be compared
-            axes.set_ylim(max(0.0, min(lowest) - 0.05), min(1.0, rows[metric].max() + 0.01))
-        axes.set_xlabel("oracle calls")
-        axes.set_ylabel(metric if split == "train" else f"{split} {metric}")
-        axes.set_title(title, loc="left")
-        axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
-        return save(figure, stem)
+    labels = [shortened(name if kind == "fast" else f"{name} ({kind})") for name, kind in kinds.items()]
+    columns = max(1, int(plotting.WIDTH / (0.45 + 0.045 * max(map(len, labels)))))  # inches, of a line and a letter
+    with plt.rc_context(plotting.STYLE):
+        figure, (ax,) = plotting.axes(height=2.2 + 0.12 * -(-len(labels) // columns))
+        drawn = [rows[(rows["variant"] == variant) & (rows["weights"] == kinds[variant])] for variant in kinds.index]
+        for mine, look, label in zip(drawn, looks([one["optimizer"].iloc[0] for one in drawn]), labels, strict=True):
+            plotting.curve(ax, mine, metric, look, label=label)
+        scale(ax, drawn, metric)
+        ax.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
+        ax.set_xlabel("oracle calls")
+        ax.set_ylabel(metric if split == "train" else f"{split} {metric}")
+        plotting.panel_title(ax, title)
+        plotting.legend(figure, [ax], columns)
+        figure.supxlabel(caption(runs, drawn), fontsize=6, color="#555555")
+        return plotting.save(figure, stem)
+
+
+def looks(methods: Sequence[str]) -> list[Look]:
+    """One for each variant: its method's colour, paler for each further setting of it, and a marker of its own."""
+    found: list[Look] = []
+    for i, method in enumerate(methods):
+        look = plotting.look(method)
+        used = [one.marker for one in found]
+        if look.marker in used:
+            look = look._replace(marker=min(MARKERS, key=used.count), line=LINES[i % len(LINES)])
+        if earlier := methods[:i].count(method):
+            look = look._replace(colour=plotting.paler(look.colour, 0.6 * earlier / methods.count(method)))
+        found.append(look)
+    return found
+
+
+def scale(ax: Axes, drawn: Sequence[pd.DataFrame], metric: str) -> None:
+    """Powers of ten where the values span many; an accuracy from where the curves part."""
+    values = pd.concat(drawn)[metric]
+    if values.min() > 0 and values.max() > 1000 * values.min():
+        ax.set_yscale("log")
+    if metric == "accuracy":  # the start would flatten what is to be compared
+        means = [one.groupby("oracle_calls")[metric].mean() for one in drawn]
+        lowest = min(mean.iloc[len(mean) // 4 :].min() for mean in means)
+        ax.set_ylim(max(0.0, lowest - 0.05), min(1.0, values.max() + 0.01))
+        ax.yaxis.set_major_formatter(PercentFormatter(1.0, symbol=" %"))
+
+
+def caption(runs: pd.DataFrame, drawn: Sequence[pd.DataFrame]) -> str:
+    """What a line and its band are, over how many seeds, and what is not drawn."""
+    counts = sorted({one["run_id"].nunique() for one in drawn})
+    several = " to ".join(map(str, counts[:: max(1, len(counts) - 1)]))
+    seeds = "one seed" if counts == [1] else f"mean of {several} seeds"
+    band = "" if counts == [1] else "; band: the extreme seeds"
+    lost = runs.loc[runs["status"] == "diverged", "run_id"].nunique()
+    return f"{seeds}{band}" + (f"; {lost} diverged, not drawn" if lost else "")
+
+
+def shortened(label: str) -> str:
+    return label if len(label) <= LABEL else f"{label[: LABEL - 1]}…"

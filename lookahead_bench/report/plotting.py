@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,6 +15,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure
 
 from lookahead_bench.report.stats import mean
@@ -64,7 +66,31 @@ LOOKS = {
     "multilayer": Look("Multilayer", "#0072B2", "s", "-."),
     "averaging": Look("averaged SGD", "#009E73", "v", (0, (5, 1))),
     "radam": Look("RAdam", "#D55E00", "^", "--"),
+    "adamw": Look("AdamW", "#56B4E9", "D", (0, (5, 1, 1, 1))),
+    "polyak": Look("Polyak", "#009E73", "v", (0, (5, 1))),
+    "ema": Look("EMA", "#009E73", "<", ":"),
+    "nt_asgd": Look("NT-ASGD", "#009E73", "h", (0, (1, 1))),
+    "lookahead_adam": Look("LA-Adam", "#E69F00", ">", (0, (5, 1))),
+    "lookahead_radam": Look("LA-RAdam", "#E69F00", "<", ":"),
+    "multilayer_adam": Look("Multilayer Adam", "#56B4E9", "h", (0, (1, 1))),
+    "snoo": Look("SNOO", "#009E73", "P", (0, (3, 1, 1, 1))),
+    "sam": Look("SAM", "#E69F00", "X", ":"),
+    "la_sam": Look("LA-SAM", "#CC79A7", "X", "-."),
+    "optimistic_adam": Look("optimistic Adam", "#0072B2", "s", "--"),
+    "la_alt_gda": Look("LA-AltGDA", "#009E73", "v", "-"),
 }
+COLOURS = tuple(dict.fromkeys(look.colour for look in LOOKS.values()))
+
+
+def look(method: str) -> Look:
+    """The method's own; of one that is not ours a colour by its name, the same in every figure."""
+    return LOOKS.get(method) or Look(method, COLOURS[zlib.crc32(method.encode()) % len(COLOURS)], "o", "-")
+
+
+def paler(colour: str, amount: float) -> str:
+    """Mixed with so much white, 0 to 1."""
+    red, green, blue = (amount + (1 - amount) * part for part in to_rgb(colour))
+    return to_hex((red, green, blue))
 
 
 def methods(frame: pd.DataFrame) -> list[str]:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pandas as pd
 from rich.table import Table
 
+from lookahead_bench.configuration.identity import NEUTRAL
 from lookahead_bench.errors import RunError
 from lookahead_bench.report.console import console, table
 from lookahead_bench.report.curves import draw_curves
@@ -40,11 +41,13 @@ def write(results_dir: str, only: Mapping[str, str], study: str | None = None) -
     out = console()
     for task, runs in frame.groupby(TASK, dropna=False):
         name = "-".join(str(part) for part in task if isinstance(part, str)) or "unreadable"
+        dataset, scale, model = task
+        title = ", ".join(str(part) for part in (dataset, model, f"scale={scale}") if isinstance(part, str))
         runs = runs.assign(variant=variants(runs))
         summary = summarise(runs)
         save(directory / name, summary)
         out.print(as_rich(name, summary))
-        figures = draw_curves(runs, directory / name, title=name)
+        figures = draw_curves(runs, directory / name, title)
         out.print(f"{directory / name}.md .csv .tex" + (f" and {figures} .pdf" if figures else ""),
                       soft_wrap=True)  # fmt: skip
 
@@ -55,8 +58,10 @@ def variants(frame: pd.DataFrame) -> pd.Series:
     metrics = set(columns[columns.index("weights") + 1 :]) if "weights" in columns else set()
     keys = [c for c in frame.columns if c not in NOT_SCIENTIFIC and c not in metrics]
     runs = frame.drop_duplicates("run_id").set_index("run_id")[keys]
+    runs = runs.fillna({k: v for k, v in NEUTRAL.items() if k in keys})  # what a run is that has been before the key
     names = {}
-    problem = [k for k in keys if k.startswith("dataset.")]  # another problem is told for every optimizer
+    # Another problem, or another rule of scoring, is told for every optimizer.
+    problem = [k for k in keys if k.startswith("dataset.") or k == "batchnorm"]
     for optimizer, group in runs.groupby("optimizer", dropna=False):
         differing = [
             k for k in keys if k != "optimizer" and (runs if k in problem else group)[k].astype(str).nunique() > 1

@@ -207,6 +207,7 @@ def assemble(parts: Parts, configs: Sequence[Config], log: Log, cost: Callable[[
         budget=Budget(*(config[key] for key in BUDGETS)),
         evaluate_every=Cadence.parse(config["evaluate_every"]),
         baseline="ema" if config["ema"] is not None else None,
+        batchnorm=config["batchnorm"],
         log=log,
         cost=lambda: ranks.first(cost()),
         checkpoint_every=float(os.environ.get("LOOKAHEAD_BENCH_CHECKPOINT_SECONDS", "60")),

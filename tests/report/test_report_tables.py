@@ -116,6 +116,17 @@ def test_settings_that_differ_are_lines_of_their_own(tmp_path: Path) -> None:
     }  # fmt: skip
 
 
+def test_another_rule_of_scoring_is_told_and_a_run_from_before_the_key_had_the_first(tmp_path: Path) -> None:
+    write_run(tmp_path, "sgd", 1, {"fast": 0.5})
+    write_run(tmp_path, "sgd", 2, {"fast": 0.7}, batchnorm="mixed")
+    write_run(tmp_path, "lookahead", 1, {"slow": 0.8}, batchnorm="estimated")
+    assert command(["report", f"results_dir={tmp_path}"]) == 0
+    lines = table(tmp_path, "digits-cpu-mlp")
+    assert {name: line["runs"] for name, line in lines.items()} == {
+        "lookahead batchnorm=estimated": "1", "sgd batchnorm=mixed": "2",
+    }  # fmt: skip
+
+
 def test_only_one_dataset_or_scale(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write_run(tmp_path, "sgd", 1, {"fast": 0.5})
     assert command(["report", f"results_dir={tmp_path}", "scale=cpu"]) == 0
