@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
+
+Array = np.ndarray[Any, np.dtype[Any]]
 
 
 def gda(mu: complex, g: float) -> complex:
@@ -50,6 +53,21 @@ def past_extragradient(mu: complex, g: float) -> float:
 def heavy_ball(curvature: float, g: float, momentum: float) -> float:
     """Spectral radius of m <- momentum m + a x, x <- x - g m on 1/2 a x^2."""
     return float(np.abs(np.roots([1, -(1 + momentum - g * curvature), momentum])).max())
+
+
+def lookahead_heavy_ball(curvature: Array, g: float, momentum: float, k: int, alpha: float) -> Array:
+    """Lookahead over heavy ball, per step: (spectral radius of a cycle on (x, g m))^(1 / k), of every curvature.
+
+    Not monotone in the curvature: k steps may swing the momentum to where the interpolation does not damp it.
+    """
+    c = g * np.asarray(curvature, dtype=float)
+    step = np.stack(
+        [np.stack([1 - c, np.full_like(c, -momentum)], -1), np.stack([c, np.full_like(c, momentum)], -1)], -2
+    )
+    cycle = np.linalg.matrix_power(step, k)
+    cycle[..., 0, :] *= alpha
+    cycle[..., 0, 0] += 1 - alpha
+    return np.asarray(np.abs(np.linalg.eigvals(cycle)).max(-1) ** (1 / k))
 
 
 def game_eigenvalue(L: float, rho: float) -> complex:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from lookahead_bench import theory
+from lookahead_bench.report.theory import noisy_quadratic
 
 # rapp_2023, closed-form-quadratic, rounded there at 5e-7: rho, gamma, GDA, EG, EG+, PP, RAPP(20, 1/2), LA-GDA(2, 1/4)
 RAPP_ROWS = [
@@ -49,6 +50,25 @@ def test_the_papers_fixed_point_and_the_recursion_agree() -> None:
     assert (found < sgd).all()
     nested = theory.noisy_cycle(a, 1 / a, g, [k, 1], [alpha, 1.0]).steady_variance()
     np.testing.assert_allclose(nested, found, rtol=1e-12)
+
+
+def test_time_saved_at_equal_final_loss() -> None:
+    """Lookahead 2019's figure in 100 dimensions with k = 5; the numbers by root finding, without this code."""
+    saved = 100 * (
+        1 - np.array([noisy_quadratic.best_times(1), noisy_quadratic.times(5, 0.5)]) / noisy_quadratic.times(1, 1.0)
+    )
+    at = [np.interp([0.1, 0.3, 1.0, 2.0], noisy_quadratic.TARGETS, row) for row in saved]
+    np.testing.assert_allclose(at, [[12.98, 10.40, 3.60, 0.02], [4.31, 8.57, -1.86, -30.58]], atol=0.15)
+
+
+def test_lookahead_over_heavy_ball_of_every_curvature() -> None:
+    curvature = np.array([1e-4, 0.03, 0.86, 1.0])
+    node = {"base": {"_target_": "torch.optim.SGD"}, "lr": 0.9, "momentum": 0.99, "k": 20, "alpha": 0.5,
+            "wrappers": [{"_target_": "lookahead_bench.optim.Lookahead"}]}  # fmt: skip
+    found = theory.lookahead_heavy_ball(curvature, 0.9, 0.99, 20, 0.5)
+    np.testing.assert_allclose(found, [theory.factor(node, np.diag([a])) for a in curvature], rtol=1e-9)
+    alone = theory.lookahead_heavy_ball(curvature, 0.9, 0.99, 1, 1.0)
+    np.testing.assert_allclose(alone, [theory.heavy_ball(a, 0.9, 0.99) for a in curvature], rtol=1e-7)
 
 
 def test_radam_rows() -> None:
