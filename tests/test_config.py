@@ -184,7 +184,11 @@ def test_there_are_committed_runs() -> None:
 def test_a_key_at_the_value_that_does_nothing_is_left_out(key: str) -> None:
     """A run that was stored before the key came has the id of the run that leaves it as it is."""
     choice = {"optimizer": "optimizer=la_eg_plus", "dataset": "dataset=quadratic_game", "schedule": "schedule=cosine"}
-    own = {"dataset.augment": "dataset=digits", "dataset.inception_v3": "dataset=cifar10_gan"}
+    own = {
+        "optimizer.start": "optimizer=polyak",
+        "dataset.augment": "dataset=digits",
+        "dataset.inception_v3": "dataset=cifar10_gan",
+    }
     task = [own.get(key) or choice.get(key.partition(".")[0], "seed=1")]
     value = identity.NEUTRAL[key]
     quoted = f"'{value}'" if value == "1 epochs" else value
