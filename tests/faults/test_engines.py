@@ -65,6 +65,7 @@ def killed(overrides: Sequence[str], results: Path, runs: int, kills: int, betwe
     return out
 
 
+@pytest.mark.long
 def test_joblib_is_killed_goes_on_and_tells_of_what_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """kill -9 of the whole group once all have begun; then the same command ends as an undisturbed one does."""
     monkeypatch.syspath_prepend(Path(__file__).parent)
