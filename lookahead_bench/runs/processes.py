@@ -8,6 +8,7 @@ seconds, and from within the first of them.
 
 from __future__ import annotations
 
+import math
 import multiprocessing
 import multiprocessing.connection
 import os
@@ -24,7 +25,7 @@ from typing import Any
 
 from lookahead_bench.configuration import Config
 from lookahead_bench.errors import InterruptedBySignal, RunError
-from lookahead_bench.runs.files import write_all
+from lookahead_bench.runs.files import atomic, write_all
 from lookahead_bench.runs.signals import StopSignals
 from lookahead_bench.runs.store import FINISHED, RunDirectory
 
@@ -53,55 +54,54 @@ def start(config: Config, runs: Sequence[RunDirectory], signals: StopSignals) ->
     A signal goes to all of them. When one dies, the others end within seconds, and the run has failed.
     """
     size = count(config)
+    os.environ.setdefault("PYTHONWARNINGS", "ignore:resource_tracker")  # what a killed process leaves
     with tempfile.TemporaryDirectory(prefix="lookahead-bench-") as place:
         spawn = multiprocessing.get_context("spawn")
         processes = [spawn.Process(target=_process, args=(rank, size, place, config)) for rank in range(size)]
         try:
             for process in processes:
                 process.start()
-            watch(processes, signals)
+            dead = watch(processes, signals)
         finally:
             for process in processes:
                 if process.is_alive():
                     process.kill()
-        with suppress(OSError, EOFError):
-            outcome = pickle.loads(Path(place, "outcome").read_bytes())
-            if not isinstance(outcome, BaseException):
-                return outcome
-            if isinstance(outcome, InterruptedBySignal) or not died(processes):
-                raise outcome
+                    process.join()
+        told = Path(place, "outcome")
+        outcome = pickle.loads(told.read_bytes()) if told.exists() else None
+    if outcome is not None and not isinstance(outcome, BaseException):
+        return outcome
+    if isinstance(outcome, InterruptedBySignal) or (outcome is not None and all(code > 0 for _, code in dead)):
+        raise outcome
     if signals.received is not None:  # before there was anything to save
         raise InterruptedBySignal(runs[0].config.run_id, signals.received)
-    rank, how = died(processes)[0]
+    rank, code = min(dead or [(0, int(processes[0].exitcode or 0))], key=lambda one: one[1])
+    how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit status {code}"
     reason = f"process {rank} of {size} {how}"
     bury(runs, reason)
     raise RunError(f"{runs[0].config.run_id} failed: {reason}; the same command resumes it")
 
 
-def watch(processes: Sequence[SpawnProcess], signals: StopSignals) -> None:
-    """Until all have ended. Those that one has left alone have a few seconds; nothing of theirs is to be saved."""
-    told, end = False, float("inf")
+def watch(processes: Sequence[SpawnProcess], signals: StopSignals) -> list[tuple[int, int]]:
+    """Until all have ended, or some did not notice that one has died; gives who died first, each with its exit code."""
+    told, end, dead = False, math.inf, list[tuple[int, int]]()
     while alive := [process for process in processes if process.exitcode is None]:
         multiprocessing.connection.wait([process.sentinel for process in alive], timeout=0.1)
         if signals.received is not None and not told:
             for process in alive:
                 os.kill(process.pid, signals.received)  # type: ignore[arg-type]  # it has been started
             told = True
-        if end == float("inf") and died(processes):
+        if not dead and (dead := died(processes)):
             end = time.monotonic() + GRACE
         if time.monotonic() > end:
-            return
+            break
+    return dead or died(processes)
 
 
-def died(processes: Sequence[SpawnProcess]) -> list[tuple[int, str]]:
-    """Who has not ended as it should, and how: those that were killed first, of whose end the others have died."""
-    found = []
-    for rank, code in enumerate(process.exitcode for process in processes):
-        if code is not None and code < 0:
-            found.append((code, rank, f"was killed by {signal.Signals(-code).name}"))
-        elif code is not None and 0 < code < 128:
-            found.append((code, rank, f"ended with exit status {code}"))
-    return [(rank, how) for _, rank, how in sorted(found)]
+def died(processes: Sequence[SpawnProcess]) -> list[tuple[int, int]]:
+    """Who has not ended as it should, and with which exit code; that of a signal is negative."""
+    codes = [process.exitcode for process in processes]
+    return [(rank, code) for rank, code in enumerate(codes) if code is not None and (code < 0 or 0 < code < 128)]
 
 
 def bury(runs: Sequence[RunDirectory], reason: str) -> None:
@@ -138,7 +138,8 @@ def _process(rank: int, size: int, place: str, config: Config) -> None:
             pickle.loads(said)
         except Exception:  # not every exception can be sent
             said = pickle.dumps(RuntimeError(f"{type(outcome).__name__}: {outcome}"))
-        Path(place, "outcome").write_bytes(said)
+        with atomic(Path(place, "outcome")) as file:
+            file.write(said)
     raise SystemExit(status)
 
 

@@ -134,7 +134,8 @@ class Session:
             self.statuses[r] = "diverged" if old == "diverged" or blown else status
         self.write_records(**facts)
         if status != "failed":
-            self.parts.machine.ranks.meet()
+            with contextlib.suppress(RunError):  # who has gone already is not needed any more
+                self.parts.machine.ranks.meet()
 
     def diverged(self, replicas: list[int]) -> None:
         for r in replicas:

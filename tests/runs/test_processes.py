@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 import os
+import re
 import shutil
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import redirect_stderr, redirect_stdout, suppress
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,8 @@ import torch
 from tiny_runs import DIGITS, FORKS, final_state, rows, steps_saved, tensors, timeless, wait_for
 
 from lookahead_bench import run
-from lookahead_bench.cli import main
+from lookahead_bench.cli import command, main
+from lookahead_bench.errors import ConfigError
 from lookahead_bench.runs.files import read_json
 from lookahead_bench.runs.lock import Lock
 from lookahead_bench.runs.processes import PLACE
@@ -132,29 +134,140 @@ def test_a_run_that_is_finished_is_told_and_a_diverged_one_is_a_result(together:
     assert read_json(only(tmp_path) / "run.json")["status"] == "diverged"  # type: ignore[index]
 
 
-@pytest.mark.long  # on a busy machine the others have been seen to live a little longer
-@pytest.mark.fault("processes")
-def test_a_process_that_is_killed_fails_the_run_within_seconds(tmp_path: Path) -> None:
+def test_why_another_process_has_failed_is_in_the_record(tmp_path: Path) -> None:
+    failing = ["optimizer=sgd", "optimizer.base._target_=failing_optimizers.FailsInTheSecond", *DIGITS]
+    join(pair([[*failing, f"results_dir={tmp_path}"]], tmp_path / "pair"), tmp_path / "pair", 1)
+    record = read_json(only(tmp_path) / "run.json")
+    assert record is not None
+    assert record["status"] == "failed"
+    assert record["error"] == "another process of this run has ended: process 1: MemoryError: no memory left"
+
+
+@pytest.fixture
+def started(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
+    """A long run that has started two processes, and has some steps behind it."""
     process = subprocess.Popen(
         [*COMMAND, *LONG, "gpu=ddp", f"results_dir={tmp_path}"], stderr=subprocess.PIPE, text=True,
         env=os.environ | {"LOOKAHEAD_BENCH_CHECKPOINT_SECONDS": "0"},
     )  # fmt: skip
-    wait_for(lambda: steps_saved(tmp_path) > 3)
-    children = children_of(process.pid)
-    first = int(Lock(only(tmp_path) / "run.lock").holder().split()[1])
-    assert first in children
-    (second,) = children - {first} & {child for child in children if "spawn_main" in command_line(child)}
-    os.kill(second, signal.SIGKILL)
+    try:
+        wait_for(lambda: steps_saved(tmp_path) > 3, seconds=300)
+        yield process
+    finally:
+        process.kill()  # the others end with it
+        process.communicate()
+
+
+def ranks_of(process: subprocess.Popen[str], results: Path) -> tuple[int, int]:
+    """The two processes that compute: the first one owns the run."""
+    first = int(Lock(only(results) / "run.lock").holder().split()[1])
+    (second,) = {child for child in children_of(process.pid) if "spawn_main" in command_line(child)} - {first}
+    return first, second
+
+
+@pytest.mark.long
+@pytest.mark.fault("processes")
+def test_a_process_that_is_killed_fails_the_run_within_seconds(started: subprocess.Popen[str], tmp_path: Path) -> None:
+    ranks = ranks_of(started, tmp_path)
+    os.kill(ranks[1], signal.SIGKILL)
     killed = time.monotonic()
-    _, said = process.communicate(timeout=60)
-    assert time.monotonic() - killed < 10
-    assert process.returncode == 1
+    _, said = started.communicate(timeout=60)
+    assert time.monotonic() - killed < 30  # a fraction of a second where the machine has nothing else to do
+    assert started.returncode == 1
     assert said.count("\n") == 1
     assert "process 1 of 2 was killed by SIGKILL" in said
     record = read_json(only(tmp_path) / "run.json")
     assert record is not None
     assert (record["status"], record["error"]) == ("failed", "process 1 of 2 was killed by SIGKILL")
-    assert not [child for child in children if Path(f"/proc/{child}").exists()]
+    assert not [pid for pid in ranks if Path(f"/proc/{pid}").exists()]
+
+
+@pytest.mark.long
+@pytest.mark.fault("processes")
+def test_the_first_process_is_killed(started: subprocess.Popen[str], tmp_path: Path) -> None:
+    """Which alone writes: the one that has started it tells what has become of it."""
+    ranks = ranks_of(started, tmp_path)
+    os.kill(ranks[0], signal.SIGKILL)
+    _, said = started.communicate(timeout=60)
+    assert started.returncode == 1
+    assert "process 0 of 2 was killed by SIGKILL" in said
+    record = read_json(only(tmp_path) / "run.json")
+    assert record is not None
+    assert (record["status"], record["error"]) == ("failed", "process 0 of 2 was killed by SIGKILL")
+    assert not [pid for pid in ranks if Path(f"/proc/{pid}").exists()]
+
+
+@pytest.mark.long
+@pytest.mark.fault("processes")
+def test_a_process_that_hangs_is_ended_when_another_one_is_killed(
+    started: subprocess.Popen[str], tmp_path: Path
+) -> None:
+    ranks = ranks_of(started, tmp_path)
+    os.kill(ranks[0], signal.SIGSTOP)
+    os.kill(ranks[1], signal.SIGKILL)
+    _, said = started.communicate(timeout=60)
+    assert "process 1 of 2 was killed by SIGKILL" in said
+    assert read_json(only(tmp_path) / "run.json")["status"] == "failed"  # type: ignore[index]
+    assert not [pid for pid in ranks if Path(f"/proc/{pid}").exists()]
+
+
+@pytest.mark.long
+@pytest.mark.fault("processes")
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGINT", "SIGKILL"])
+def test_the_one_that_has_started_them_is_told_to_stop_or_killed(
+    name: str, started: subprocess.Popen[str], tmp_path: Path
+) -> None:
+    ranks = ranks_of(started, tmp_path)
+    started.send_signal(getattr(signal, name))
+    _, said = started.communicate(timeout=60)
+    if name == "SIGKILL":
+        wait_for(lambda: not [pid for pid in ranks if Path(f"/proc/{pid}").exists()])
+    else:
+        assert started.returncode == 128 + getattr(signal, name)
+        assert said.splitlines() == [
+            f"lookahead-bench: {only(tmp_path).name}: interrupted by {name}; the same command resumes it"
+        ]
+    assert read_json(only(tmp_path) / "run.json")["status"] == "interrupted"  # type: ignore[index]
+    assert not [pid for pid in ranks if Path(f"/proc/{pid}").exists()]
+
+
+@pytest.mark.long
+@pytest.mark.fault("processes")
+def test_torchrun(together: Path, tmp_path: Path) -> None:
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+    done = subprocess.run(
+        [*torchrun, *COMMAND[1:], *CURVES["lm"], "gpu=ddp", f"results_dir={tmp_path}"], capture_output=True, text=True,
+        timeout=300, check=True,
+    )  # fmt: skip
+    assert done.stdout.count("best val perplexity") == 1
+    assert timeless(rows(only(tmp_path))) == timeless(rows(only(together / "lm")))
+
+
+def test_a_sweep_under_torchrun_is_refused(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    monkeypatch.setenv("RANK", "0")
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    assert command(["-m", "seed=1,2", *DIGITS, "gpu=ddp", f"results_dir={tmp_path}"]) == 2
+    assert "leave torchrun out" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("overrides", "rule"),
+    [
+        (["gpu.processes=3"], "must divide dataset.batch_size=64 into equal parts"),
+        (["dataset=bilinear"], "dataset=bilinear cannot be split over processes; use gpu=auto"),
+        (["replicas=2"], "gpu.processes splits a run"),
+        (["model=resnet20"], "model=resnet20 has BatchNorm"),
+        (["dataset=pydoc_lm", "model.dropout=0.5"], "set model.dropout=0, or use gpu=auto"),
+        (["gpu.device=cuda:1"], "use gpu.device=cuda"),
+    ],
+    ids=lambda value: value[0] if isinstance(value, list) else "",
+)
+def test_what_cannot_be_split_is_refused_before_any_work(overrides: list[str], rule: str, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=re.escape(rule)):
+        run(["gpu=ddp", *overrides, f"results_dir={tmp_path}"])
+    assert not list(tmp_path.iterdir())
 
 
 def children_of(pid: int) -> set[int]:
