@@ -6,6 +6,7 @@ It stands here because Hydra takes launchers from the namespace package `hydra_p
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hydra.core.utils import JobReturn, JobStatus
@@ -30,6 +31,7 @@ class ReplicasLauncher(Launcher):
         from lookahead_bench.configuration.joint import batches
 
         hydra = self.config.hydra
+        Path(hydra.sweep.dir).mkdir(parents=True, exist_ok=True)  # sweepers leave files there
         configs = [self.doer.config((*hydra.overrides.hydra, *overrides)) for overrides in job_overrides]
         ends: dict[int, End] = {}
         for batch in batches(configs, self.most):

@@ -294,7 +294,22 @@ class Doer:
         return self.planned.get(overrides) or configuration.load(overrides)
 
     def jointly(self, configs: Sequence[Config], *, optimises: bool) -> list[End]:
-        """Do jobs that are one program, or one alone; optimises: a sweeper does, and must know of what has failed."""
+        """Do jobs that are one program, or one alone; optimises: a sweeper does, and must know of what has failed.
+
+        Those of which another sweep has failed are told so by themselves, and the others are a program without them.
+        """
+        failed = [i for i, config in enumerate(configs) if self.failure(config) is not None]
+        groups = [[i] for i in failed] + [[i for i in range(len(configs)) if i not in failed]]
+        ends: dict[int, End] = {}
+        for group in filter(None, groups):
+            ends |= zip(group, self._jointly([configs[i] for i in group], optimises=optimises), strict=True)
+        return [ends[i] for i in range(len(configs))]
+
+    def failure(self, config: Config) -> str | None:
+        """Why a run of this job has failed since the sweep began, if one has."""
+        return failure([RunDirectory(one) for one in config.seeds()], self.since)
+
+    def _jointly(self, configs: Sequence[Config], *, optimises: bool) -> list[End]:
         from lookahead_bench.report.summary import tell
 
         listen()
@@ -303,8 +318,7 @@ class Doer:
             if (number := stopped_between_runs()) is not None:
                 return self.interrupted(InterruptedBySignal("the sweep", number), configs)
         try:
-            runs = [RunDirectory(one) for config in configs for one in config.seeds()]
-            if (reason := failure(runs, self.since)) is not None:
+            if (reason := self.failure(configs[0])) is not None:
                 raise RunError(reason)  # by another sweep
             ends = do_jointly(configs, wait=self.wait)
         except (ConfigError, DataError, RunError) as error:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import random
 import statistics
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from itertools import count
 
 import torch
@@ -17,6 +19,7 @@ from lookahead_bench.report.console import console, table
 from lookahead_bench.runs.run import run
 from lookahead_bench.runs.session import Session
 from lookahead_bench.runs.store import RunDirectory
+from lookahead_bench.studies import Study
 
 ROUNDS = 3
 STEPS = 50  # of the games, a turn
@@ -24,12 +27,14 @@ GAME_ROUNDS = 15
 
 
 def main(values: Mapping[str, str]) -> None:
-    """Print three comparisons, each as the median over interleaved rounds of seconds for the same work."""
+    """Print the comparisons, each as the median over interleaved rounds of seconds for the same work."""
     rows = [
         noisy_quadratic(),
         game("quadratic_game", lambda x, y: 0.9949874371066199 * x * y - 0.05 * x**2 + 0.05 * y**2),
         game("forsaken", lambda x, y: x * (y - 0.45) + polynomial(x) - polynomial(y)),
         digits(),
+        digits_grid(),
+        game_grid(),
     ]
     shown = table("replicas: as one program against one after another")
     for column in ("work", "one after another s", "replicas s", "ratio", "target"):
@@ -39,7 +44,7 @@ def main(values: Mapping[str, str]) -> None:
     out = console()
     out.print(shown)
     out.print(
-        "Runs one after another are timed on a sample and scaled up to the number of seeds; a run is all that the "
+        "Runs one after another are timed on a sample and scaled up to their number; a run is all that the "
         "command does in a process that stands. Games: training steps without rows; the loop is SGD by hand on one "
         "replica, with torch.autograd.grad, scaled up to 1,000."
     )
@@ -76,6 +81,40 @@ def noisy_quadratic() -> tuple[str, ...]:
 def digits() -> tuple[str, ...]:
     overrides = ["dataset=digits", "model=mlp", "optimizer=lookahead", "max_steps=300"]
     return whole_runs("32 seeds of an MLP on digits, 300 steps", overrides, 32, 4, 2)
+
+
+def sweep(work: str, overrides: Sequence[str], sample: int, target: int) -> tuple[str, ...]:
+    """A sweep with hydra/launcher=replicas against `sample` of its jobs, drawn at random, alone, scaled up."""
+    with tempfile.TemporaryDirectory() as scratch:
+        fresh = count()
+
+        def planned(launcher: str) -> Study:
+            extra = ["tracker=none", "gpu=cpu", f"hydra/launcher={launcher}", f"results_dir={scratch}/{next(fresh)}"]
+            study = Study.of([*overrides, *extra])
+            assert study is not None
+            return study
+
+        jobs = len(planned("basic").jobs)
+
+        def alone() -> None:
+            study = planned("basic")
+            chosen = random.Random(0).sample(list(study.jobs.items()), sample)
+            replace(study, jobs=dict(chosen)).run(quiet=True)
+
+        seconds = interleaved({"alone": alone, "together": lambda: planned("replicas").run(quiet=True)}, rounds=ROUNDS)
+    return row(work, [s * jobs / sample for s in seconds["alone"]], seconds["together"], target)
+
+
+def digits_grid() -> tuple[str, ...]:
+    rates = "optimizer.lr=0.01,0.02,0.03,0.05,0.08,0.1,0.15,0.2,0.3,0.5"
+    grid = ["dataset=digits", "model=mlp", "optimizer=lookahead", "max_steps=300", rates, "seed=range(1,33)"]
+    return sweep("10 rates x 32 seeds of an MLP on digits, 300 steps", grid, 8, 2)
+
+
+def game_grid() -> tuple[str, ...]:
+    grid = ["dataset=quadratic_game", "optimizer=lookahead", "max_steps=400", "dataset.rho=range(-0.5,0.5,0.05)",
+            "optimizer.lr=0.05,0.1,0.15,0.2,0.3,0.4,0.5,0.6,0.8,1.0"]  # fmt: skip
+    return sweep("20 rho x 10 rates of a quadratic game, 400 steps", grid, 8, 10)
 
 
 def polynomial(z: Tensor) -> Tensor:

@@ -21,10 +21,9 @@ def batches(configs: Sequence[Config], most: int) -> list[list[int]]:
     filling: dict[str, list[int]] = {}  # what runs have in common -> the group that takes more of them
     room: dict[str, int] = {}
     for i, config in enumerate(configs):
-        key, runs = batchable(config), config["replicas"]
-        if key is None or runs > room.get(key, 0):
+        key, runs = batchable(config) or str(i), config["replicas"]
+        if runs > room.get(key, 0):
             found.append([])
-            key = key or str(i)
             filling[key], room[key] = found[-1], most
         filling[key].append(i)
         room[key] -= runs
