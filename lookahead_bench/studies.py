@@ -230,15 +230,17 @@ class Study:
             context = HydraContext(config_loader=hydra.config_loader, callbacks=callbacks)
             launcher = Plugins.instance().instantiate_launcher(hydra_context=context, task_function=doer, config=master)
             ends = launcher.launch([list(job) for job in todo], initial_job_idx=0)
-            held = []
+            held, interrupted = [], None
             for job, end in zip(todo, ends, strict=True):
                 match end.return_value:  # or what it raised
                     case None:
                         held.append(job)
-                    case InterruptedBySignal() as interrupted:
-                        raise interrupted
+                    case InterruptedBySignal() as error:
+                        interrupted = error
                     case str() as reason if following is not None:
                         following.ended(self.jobs[job], reason)
+            if interrupted is not None:
+                raise interrupted
             callbacks.on_multirun_end(config=master, config_name=PRIMARY)
             return held
         except COMPOSING as error:
