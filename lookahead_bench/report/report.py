@@ -11,6 +11,7 @@ from rich.table import Table
 
 from lookahead_bench.configuration.identity import NEUTRAL
 from lookahead_bench.errors import RunError
+from lookahead_bench.report import search
 from lookahead_bench.report.console import console, table
 from lookahead_bench.report.curves import draw_curves
 from lookahead_bench.report.stats import mean
@@ -39,6 +40,11 @@ def write(results_dir: str, only: Mapping[str, str], study: str | None = None) -
     directory = Path(results_dir) / "report"
     directory.mkdir(parents=True, exist_ok=True)
     out = console()
+    for found in search.searches(frame):
+        written, lines = search.write(found, directory)
+        out.print(as_rich(found.name, lines[[c for c in lines if c not in search.WIDE]], "a search"))
+        out.print(written, soft_wrap=True)
+    frame = frame[~frame["studies"].map(search.is_only_trial).astype(bool)]
     for task, runs in frame.groupby(TASK, dropna=False):
         name = "-".join(str(part) for part in task if isinstance(part, str)) or "unreadable"
         dataset, scale, model = task
@@ -118,10 +124,10 @@ def summarise(runs: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame([{c: line.get(c, "") for c in columns} for line in lines])
 
 
-def as_rich(title: str, values: pd.DataFrame) -> Table:
-    shown = table(f"{title}: mean over seeds ± 95 % interval")
+def as_rich(title: str, values: pd.DataFrame, what: str = "mean over seeds ± 95 % interval") -> Table:
+    shown = table(f"{title}: {what}")
     for column in values.columns:
-        shown.add_column(str(column), justify="left" if column == "optimizer" else "right")
+        shown.add_column(str(column), justify="left" if column in ("optimizer", "method", "chosen") else "right")
     for row in values.astype(str).itertuples(index=False):
         shown.add_row(*row)
     return shown
