@@ -11,6 +11,7 @@ from lookahead_bench.optim.evaluation import (
     evaluation_weights_differ,
     training_mode,
 )
+from lookahead_bench.optim.first_moment_adam import FirstMomentAdam
 from lookahead_bench.optim.lookahead import Lookahead
 from lookahead_bench.optim.past_extragradient import PastExtragradient
 from lookahead_bench.optim.projected import Ball, Box, Projected
@@ -25,6 +26,7 @@ __all__ = [
     "Averaged",
     "Ball",
     "Box",
+    "FirstMomentAdam",
     "Lookahead",
     "PastExtragradient",
     "Projected",

@@ -20,9 +20,13 @@ def eg(mu: complex, g: float, relaxation: float = 1.0) -> complex:
     return 1 - relaxation * g * mu * (1 - g * mu)
 
 
-def pp(mu: complex, g: float) -> complex:
-    """The exact proximal point: 1 / (1 + g mu). On the quadratic game it converges iff g > -2 rho."""
-    return 1 / (1 + g * mu)
+def pp(mu: complex, g: float, relaxation: float = 1.0) -> complex:
+    """The exact proximal point, relaxed: 1 - relaxation + relaxation / (1 + g mu).
+
+    On the quadratic game it converges iff rho > -g (1 - relaxation / 2): |1 + (1 - relaxation) w| < |1 + w| with
+    w = g mu, |w| = g L and Re w = g rho L^2.
+    """
+    return 1 - relaxation + relaxation / (1 + g * mu)
 
 
 def rapp(mu: complex, g: float, inner: int, relaxation: float) -> complex:

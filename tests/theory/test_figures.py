@@ -24,8 +24,8 @@ def test_a_figure_is_drawn_and_its_runs_are_kept(name: str, tmp_path: Path, caps
         assert command(["figures", name, f"results_dir={tmp_path}"]) == 0
         out = capsys.readouterr().out
         assert runs in out
-        assert "2 of 2 closed forms met" in out
-    assert (tmp_path / "figures" / f"{name}.md").read_text().count("| yes |") == 2
+        assert "8 of 8 closed forms met" in out
+    assert (tmp_path / "figures" / f"{name}.md").read_text().count("| yes |") == 8
     pdf = (tmp_path / "figures" / f"{name}.pdf").read_bytes()
     assert b"/Type3" not in pdf  # fonts are embedded whole, as journals ask
     assert (tmp_path / "figures" / f"{name}.png").stat().st_size > 10_000

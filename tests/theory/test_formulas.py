@@ -26,6 +26,14 @@ def test_rows_of_the_rapp_paper(row: tuple[float, ...]) -> None:
     np.testing.assert_allclose(np.abs(found), expected, atol=5.1e-7)
 
 
+@pytest.mark.parametrize("relaxation", [0.3, 0.5, 1.0])
+def test_where_the_relaxed_proximal_point_converges(relaxation: float) -> None:
+    for g in (0.2, 0.9):
+        bound = -g * (1 - relaxation / 2)
+        for rho, converges in ((bound - 1e-4, False), (bound + 1e-4, True)):
+            assert (abs(theory.pp(theory.game_eigenvalue(1.0, rho), g, relaxation)) < 1) is converges
+
+
 def test_past_extragradient_on_the_bilinear_game() -> None:
     radii = {0.1: 0.994936153005124, 0.3: 0.9486832980505127, 0.57: 0.9807107900811595, 0.58: 1.006860949781755}
     for g, radius in radii.items():

@@ -135,8 +135,9 @@ def test_bilinear_batch_factors(rows: Rows, optimizer: str, lr: float, own: list
 VI_GAN = [
     ("sgd", ["lr=0.1"], 1.077588556308427),
     ("alt_gda", ["lr=0.1", "order=[[phi],[theta]]"], 0.9958721691095697),
-    ("past_extragradient", ["lr=0.5"], 1.2312088025484128e-13),
+    ("past_extragradient", ["lr=0.5"], 1.368169595481108e-13),  # theirs remembers F(w_0) at first: 1.2312e-13
     ("extragradient", ["lr=0.6"], 2.673920478053071e-06),
+    ("first_moment_adam", ["lr=0.01"], 0.9956877270194389),
 ]
 
 
@@ -144,7 +145,7 @@ VI_GAN = [
 def test_vi_gan_distances_after_100_iterations(rows: Rows, optimizer: str, own: list[str], distance: float) -> None:
     (frame,) = rows("dataset=vi_gan_bilinear", f"optimizer={optimizer}", *(f"optimizer.{o}" for o in own))
     assert len(frame) == 101
-    assert frame.distance.iloc[-1] == pytest.approx(distance, rel=1e-6, abs=1e-12)
+    assert frame.distance.iloc[-1] == pytest.approx(distance, rel=1e-6, abs=0)
 
 
 def test_radam_rectifier_is_measured(rows: Rows) -> None:
