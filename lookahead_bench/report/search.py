@@ -20,7 +20,6 @@ from matplotlib.figure import Figure
 
 from lookahead_bench.errors import RunError
 from lookahead_bench.report import plotting as plot
-from lookahead_bench.report.curves import COLOURS, LINES
 from lookahead_bench.report.stats import mean
 from lookahead_bench.report.tables import save
 from lookahead_bench.report.trials import GOOD, Best, GoodRange, best_so_far, expected_best, good_range
@@ -224,14 +223,15 @@ def draw(found: Found) -> Figure:
     unit = 100 if found.metric == "accuracy" else 1
     label = f"{found.metric}{' in %' if unit == 100 else ''}"
     for i, (one, (curves, rates)) in enumerate(zip(found.methods, rows, strict=True)):
-        colour, line = COLOURS[i % len(COLOURS)], LINES[i // len(COLOURS) % len(LINES)]
+        look = plot.look(one.name)
+        colour = look.colour
         best = [one.expected(n + 1) for n in range(len(one.trials))]
         n = np.arange(1, len(best) + 1)
 
         def shown(scores: Any) -> Any:
             return (unit if found.higher else -unit) * np.asarray(scores)
 
-        left.plot(n, shown([b.mean for b in best]), color=colour, linestyle=line, label=one.name)
+        left.plot(n, shown([b.mean for b in best]), color=colour, linestyle=look.line, label=one.name)
         finals(right, i, [unit * value for value in one.finals], colour)
         curves.fill_between(n, shown([b.low for b in best]), shown([b.high for b in best]), color=colour, alpha=0.2,
                             linewidth=0)  # fmt: skip
@@ -253,8 +253,9 @@ def draw(found: Found) -> Figure:
     left.legend(fontsize=5, ncols=2)
     right.set_xticks(range(count), [one.name for one in found.methods], rotation=45, ha="right", fontsize=5)
     right.set_ylabel(f"test {label}, fresh seeds")
-    rows[0, 0].set_title(f"{found.split} {label}: best so far (dashed),\nexpected best and its 10 to 90 % band", loc="left")
-    rows[0, 1].set_title(f"{found.split} {label} of every trial (x: diverged);\nshaded: within {GOOD:.0%} of the best", loc="left")
+    scores = f"{found.split} {label}"
+    rows[0, 0].set_title(f"{scores}: best so far (dashed),\nexpected best and its 10 to 90 % band", loc="left")
+    rows[0, 1].set_title(f"{scores} of every trial (x: diverged);\nshaded: within {GOOD:.0%} of the best", loc="left")
     rows[-1, 0].set_xlabel("trials")
     rows[-1, 1].set_xlabel("learning rate")
     return figure

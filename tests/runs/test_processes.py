@@ -165,14 +165,13 @@ def ranks_of(process: subprocess.Popen[str], results: Path) -> tuple[int, int]:
     return first, second
 
 
-@pytest.mark.long
 @pytest.mark.fault("processes")
 def test_a_process_that_is_killed_fails_the_run_within_seconds(started: subprocess.Popen[str], tmp_path: Path) -> None:
-    ranks = ranks_of(started, tmp_path)
+    children, ranks = children_of(started.pid), ranks_of(started, tmp_path)
     os.kill(ranks[1], signal.SIGKILL)
     killed = time.monotonic()
     _, said = started.communicate(timeout=60)
-    assert time.monotonic() - killed < 30  # a fraction of a second where the machine has nothing else to do
+    assert time.monotonic() - killed < 10
     assert started.returncode == 1
     assert said.count("\n") == 1
     assert "process 1 of 2 was killed by SIGKILL" in said
@@ -180,6 +179,8 @@ def test_a_process_that_is_killed_fails_the_run_within_seconds(started: subproce
     assert record is not None
     assert (record["status"], record["error"]) == ("failed", "process 1 of 2 was killed by SIGKILL")
     assert not [pid for pid in ranks if Path(f"/proc/{pid}").exists()]
+    # multiprocessing's own helper ends when it sees that its owner has
+    wait_for(lambda: not any(Path(f"/proc/{pid}").exists() for pid in children), killed + 10 - time.monotonic())
 
 
 @pytest.mark.long

@@ -121,7 +121,7 @@ def test_what_the_command_line_sets_is_not_searched_and_intervals_are() -> None:
     [
         (["-m", *SEARCH, "seed=1,2"], "seed=2: a search gives every trial the same seed"),
         (["-m", *SEARCH, "max_steps=30,40"], "max_steps=40: of optimizer=sgd is another budget than 30"),
-        (["-m", *SEARCH, "optimizer=sgd,extragradient"], "oracle calls a step differ (optimizer=sgd 1, optimizer=extra"),
+        (["-m", *SEARCH, "optimizer=sgd,extragradient"], "oracle calls a step differ (optimizer=sgd 1, optimizer=ext"),
         (["-m", *SEARCH, "dataset.val_size=0"], "dataset.val_size=0: a search chooses on validation data"),
         (["-m", *SEARCH, "search.trials=0"], "search.trials=0: must be an integer >= 1"),
         (["-m", *SEARCH, "search.trials=9999"], "search.trials=9999: of 2 methods are more than 10,000 runs"),

@@ -65,7 +65,7 @@ def test_every_optimizer_declares_a_space_within_its_ranges(name: str) -> None:
     chain = Chain.of(node["wrappers"])
     said = {"decay": "a finite number > 0 and < 1", **rules.BASE, **chain.ranges}
     space = node["about"]["search"]
-    assert list(space)[0] == "lr"  # methods with the same first keys are tried at the same points
+    assert next(iter(space)) == "lr"  # methods with the same first keys are tried at the same points
     assert {"k", "alpha", "rho"} & node.keys() <= space.keys() <= node.keys()
     for key, text in space.items():
         found = dimension(f"optimizer.{key}", text, 0.1)
