@@ -11,7 +11,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from omegaconf import DictConfig
 
+from lookahead_bench.configuration.compose import Loader
 from lookahead_bench.data.download import locked
 
 NAMED = os.environ.get("LOOKAHEAD_BENCH_DATA")
@@ -22,6 +24,16 @@ def no_waiting_for_the_disk(monkeypatch: pytest.MonkeyPatch) -> None:
     """Syncs outlast a power cut, which nothing here simulates; a busy disk takes a tenth of a second for each."""
     monkeypatch.setattr(os, "fsync", lambda handle: None)
     monkeypatch.setattr(os, "sync", lambda: None)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def choices_are_composed_once() -> Iterator[None]:
+    """Every configuration of this process shares what a sweep's jobs share: the composed choices of groups."""
+    with pytest.MonkeyPatch.context() as patched:
+        chosen: dict[tuple[str, ...], DictConfig] = {}
+        made = Loader.__init__
+        patched.setattr(Loader, "__init__", lambda self, path: (made(self, path), setattr(self, "_chosen", chosen))[0])
+        yield
 
 
 @pytest.fixture(scope="session", autouse=True)

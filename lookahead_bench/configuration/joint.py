@@ -33,8 +33,8 @@ def batches(configs: Sequence[Config], most: int) -> list[list[int]]:
 def batchable(config: Config) -> str | None:
     """What runs of one program have in common; None for a run that cannot be batched.
 
-    They may differ in the seed, in what torch's optimizers take from a parameter group, in what a wrapper takes
-    `per_parameter`, and in what the task takes `per_replica`.
+    They may differ in the seed, in the study, in what torch's optimizers take from a parameter group, in what a wrapper
+    takes `per_parameter`, and in what the task takes `per_replica`.
     """
     node = config["optimizer"]
     chain = Chain.of(node["wrappers"])
@@ -42,7 +42,7 @@ def batchable(config: Config) -> str | None:
         return None
     own = rules.BASE.keys() - {key for one in chain.wrappers for key in one.arguments}
     own |= {key for one in chain.wrappers for key in one.per_parameter}
-    shared = {key: value for key, value in config.nodes.items() if key not in ("seed", "replicas")}
+    shared = {key: value for key, value in config.nodes.items() if key not in ("seed", "replicas", "study")}
     constants = targets.fact("dataset._target_", config["dataset"]["_target_"], targets.TASK, "per_replica")
     shared["dataset"] = {key: value for key, value in config["dataset"].items() if key not in constants}
     shared["optimizer"] = {key: value for key, value in node.items() if key not in own}

@@ -216,8 +216,8 @@ def draw(found: Found) -> Figure:
     """Above: the expected best of n trials, and the test scores with fresh seeds, of all methods. Below, a row each:
     the best so far and the expected best with its band, and the score of every trial over its rate."""
     count = len(found.methods)
-    figure = plt.figure(figsize=(2 * plot.WIDTH, 2.4 + 0.95 * count))
-    top, below = figure.subfigures(2, 1, height_ratios=[2.4, 0.95 * count], squeeze=False)[:, 0]
+    figure = plt.figure(figsize=(2 * plot.WIDTH, 2.6 + 0.8 * count))
+    top, below = figure.subfigures(2, 1, height_ratios=[2.6, 0.8 * count], squeeze=False)[:, 0]
     left, right = top.subplots(1, 2)
     rows = below.subplots(count, 2, sharex="col", sharey=True, squeeze=False)
     unit = 100 if found.metric == "accuracy" else 1
@@ -231,7 +231,8 @@ def draw(found: Found) -> Figure:
         def shown(scores: Any) -> Any:
             return (unit if found.higher else -unit) * np.asarray(scores)
 
-        left.plot(n, shown([b.mean for b in best]), color=colour, linestyle=look.line, label=one.name)
+        left.plot(n, shown([b.mean for b in best]), color=colour, linestyle=look.line, marker=look.marker, markevery=4,
+                  markerfacecolor="white", label=look.label)  # fmt: skip
         finals(right, i, [unit * value for value in one.finals], colour)
         curves.fill_between(n, shown([b.low for b in best]), shown([b.high for b in best]), color=colour, alpha=0.2,
                             linewidth=0)  # fmt: skip
@@ -244,18 +245,23 @@ def draw(found: Found) -> Figure:
             for of, marker in ((one.trials[~lost], "o"), (one.trials[lost], "x")):
                 rates.plot(of["rate"], shown(of["score"]), marker, color=colour, markersize=3)
             rates.set_xscale("log")
-        curves.set_ylabel(one.name)
+        curves.set_ylabel(look.label)
     left.set_xlabel("trials")
     left.set_ylabel(f"expected best {found.split} {label}")
     left.set_ylim(
         *zoomed([unit * found.value(one.expected(n).mean) for one in found.methods for n in (3, len(one.trials))])
     )
     left.legend(fontsize=5, ncols=2)
-    right.set_xticks(range(count), [one.name for one in found.methods], rotation=45, ha="right", fontsize=5)
+    right.set_xticks(
+        range(count), [plot.look(one.name).label for one in found.methods], rotation=45, ha="right", fontsize=5
+    )
     right.set_ylabel(f"test {label}, fresh seeds")
-    scores = f"{found.split} {label}"
-    rows[0, 0].set_title(f"{scores}: best so far (dashed),\nexpected best and its 10 to 90 % band", loc="left")
-    rows[0, 1].set_title(f"{scores} of every trial (x: diverged);\nshaded: within {GOOD:.0%} of the best", loc="left")
+    rows[0, 0].set_title(
+        f"{found.split} {label}: best so far (dashed),\nexpected best and its 10 to 90 % band", loc="left"
+    )
+    rows[0, 1].set_title(
+        f"{found.split} {label} of every trial (x: diverged);\nshaded: within {GOOD:.0%} of the best", loc="left"
+    )
     rows[-1, 0].set_xlabel("trials")
     rows[-1, 1].set_xlabel("learning rate")
     return figure

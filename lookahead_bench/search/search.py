@@ -160,6 +160,9 @@ def named(methods: Study, wanted: dict[str, str]) -> Iterable[Method]:
         declared: dict[str, str] = config["optimizer"].get("about", {}).get("search") or {}
         said = {f"optimizer.{key}": text for key, text in declared.items() if key not in config.user_keys} | wanted
         space = {key: dimension(key, text, default(config, key)) for key, text in said.items()}
+        if not space:
+            wrong = f"optimizer={config['optimizer']['name']}"
+            raise ConfigError(f"{wrong}: has nothing to search; write an interval, as optimizer.lr=interval(0.01,1)")
         yield Method(name, job, config, space)
 
 

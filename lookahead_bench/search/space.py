@@ -17,7 +17,7 @@ from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import IntervalSweep
-from hydra.errors import OverrideParseException
+from hydra.errors import HydraException
 
 from lookahead_bench.configuration.messages import show
 from lookahead_bench.errors import ConfigError
@@ -86,7 +86,7 @@ def dimension(key: str, said: str, default: Any) -> Dimension:
 
     try:
         parsed = OverridesParser.create().parse_override(f"{key}={said}")
-    except OverrideParseException:
+    except HydraException:
         raise refuse(FORM) from None
     if not parsed.is_sweep_override():
         raise refuse(FORM)
