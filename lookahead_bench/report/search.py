@@ -17,6 +17,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from lookahead_bench.errors import RunError
 from lookahead_bench.report import plotting as plot
@@ -247,6 +248,8 @@ def draw(found: Found) -> Figure:
             rates.set_xscale("log")
         curves.set_ylabel(look.label)
     left.set_xlabel("trials")
+    for ax in (left, rows[-1, 0]):
+        ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     left.set_ylabel(f"expected best {found.split} {label}")
     left.set_ylim(
         *zoomed([unit * found.value(one.expected(n).mean) for one in found.methods for n in (3, len(one.trials))])
