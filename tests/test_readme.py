@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -87,7 +88,11 @@ def test_command_of_a_cluster(line: str, tmp_path: Path) -> None:
         need(name)
     done = command(shortened(line), tmp_path)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines()[-1] == "4 runs: 4 done"
+    if "gpu=ddp" in line:
+        (record,) = (json.loads(file.read_text()) for file in tmp_path.glob("results/runs/*/run.json"))
+        assert (record["status"], record["hardware"]["processes"]) == ("done", 2)
+    else:
+        assert done.stdout.splitlines()[-1] == "4 runs: 4 done"
 
 
 @pytest.mark.parametrize("code", blocks(README, "python"))
