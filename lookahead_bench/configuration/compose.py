@@ -232,6 +232,7 @@ def jobs(overrides: Sequence[str], composing: Loader | None = None) -> list[list
     composing.search = None
     if master.get("search") is not None:
         spaces = {o.get_key_element(): str(o.input_line).partition("=")[2] for o in filter(is_interval, parsed)}
+        # A mapping: the group's files are.
         said: dict[str, Any] = OmegaConf.to_container(master.search, resolve=True)  # type: ignore[assignment]
         composing.search = {**said, "name": master.hydra.runtime.choices.search, "intervals": spaces}
         # The jobs need not know of it.
