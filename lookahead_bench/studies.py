@@ -11,7 +11,7 @@ import math
 import os
 import warnings
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import BrokenExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,10 +24,11 @@ from lookahead_bench.configuration.files import options
 from lookahead_bench.configuration.messages import COMPOSING, translate
 from lookahead_bench.errors import ConfigError, DataError, Held, InterruptedBySignal, RunError
 from lookahead_bench.notices import complain, listen
-from lookahead_bench.runs.run import RunResult, execute
+from lookahead_bench.runs.run import RunResult, execute, stored
 from lookahead_bench.runs.store import FINISHED, RunDirectory, status_of
 
 Job = tuple[str, ...]  # its overrides
+MANY = 1000  # runs, from which on a sweep asks before it begins
 
 
 @dataclass(frozen=True)
@@ -71,6 +72,15 @@ class Study:
     def missing_runs(self) -> list[Config]:
         return [one for one in self.runs() if is_missing(one)]
 
+    def require_confirmation(self) -> None:
+        """Errors: ConfigError where more than MANY runs are to be done, and nobody has said `confirm=true`."""
+        runs = list(self.runs())
+        if len(runs) > MANY and not runs[0]["confirm"] and (todo := sum(map(is_missing, runs))) > MANY:
+            raise ConfigError(
+                f"a sweep of {len(runs):,} runs, of which {todo:,} are to do: confirm=true starts it, and --dry-run "
+                "estimates what it costs"
+            )
+
     def require_data(self) -> None:
         """Errors: DataError where data of a missing run are neither here nor within reach."""
         from lookahead_bench.data.fetch import PATIENCE, within_reach
@@ -78,9 +88,9 @@ class Study:
         for name, data_dir in {(config.data, config["data_dir"]) for config in self.missing_runs()}:
             within_reach(name, data_dir, PATIENCE)
 
-    def check(self) -> None:
+    def check(self, todo: Iterable[Job]) -> None:
         """Refuse a study with something that cannot be built, before its first run. Errors: ConfigError."""
-        configs = (self.jobs[job] for job in self.missing())
+        configs = (self.jobs[job] for job in todo)
         different = {str([one[k] for k in ("optimizer", "schedule", "gpu")] + [one.about]): one for one in configs}
         if different:
             from lookahead_bench.build import resolve
@@ -94,12 +104,12 @@ class Study:
         A run that another process holds is passed over, and waited for when the others are done. Where a launcher's
         process is killed, the jobs that it had begun are left, and those that nobody has begun are done.
         """
-        self.check()
-        todo = dict.fromkeys(self.missing())
+        jobs = self.missing()
+        self.check(jobs)
+        before = {job: self.holders(job) for job in jobs}
         for job, config in self.jobs.items():
-            if job not in todo:
-                do(config, quiet=quiet)  # its stored result
-        jobs, before = list(todo), {job: self.holders(job) for job in todo}
+            if job not in before:
+                told(stored(config), quiet=quiet)
         held: list[Job] = []
         while jobs:
             try:
@@ -144,13 +154,14 @@ class Study:
 
 
 def is_missing(one: Config) -> bool:
-    return bool(one["force"]) or not RunDirectory(one).finished()
+    return RunDirectory(one).due()
 
 
 class Doer:
     """One job of a sweep, as Hydra calls it; gives the headline score, which optimising sweepers want.
 
-    None where it was passed over, nan where it has failed.
+    None where it was passed over, nan where it has failed, which is told at once. To a sweeper that decides as it goes
+    a job without a score is raised: it is to record it as failed, and a nan is none of its values.
 
     planned: the configurations of the jobs, where they are known; in another process a job composes its own.
     wait: for a run that another process holds, instead of passing it over. quiet: no line about it.
@@ -166,21 +177,27 @@ class Doer:
         from hydra.core.hydra_config import HydraConfig
 
         listen()
-        asked = HydraConfig.get().overrides
-        overrides = (*(o for o in asked.hydra if o.startswith("hydra.searchpath=")), *asked.task)
-        config = self.planned.get(overrides) or configuration.load(overrides)
+        hydra = HydraConfig.get()
+        job, decides = job_of(hydra.overrides), hydra.runtime.choices["hydra/sweeper"] != "basic"
         try:
-            result = do(config, wait=self.wait, quiet=self.quiet)
+            result = do(self.planned.get(job) or configuration.load(job), wait=self.wait, quiet=self.quiet)
         except Held:
             return None  # it is looked at again at the end
         except (ConfigError, DataError, RunError) as error:
-            if HydraConfig.get().runtime.choices["hydra/sweeper"] != "basic":
-                raise  # a sweeper that optimises must know
             complain(error)
+            if decides:
+                raise
             return math.nan  # the others go on; the sweep counts this one as failed
         if result.signal is not None:  # it was meant for the sweep as well
             raise InterruptedBySignal(result.run_id, result.signal)
+        if decides and math.isnan(result.value):
+            raise RunError(f"{result.run_id}: {result.status}, and has no score")
         return float(result.value)
+
+
+def job_of(overrides: Any) -> Job:
+    """The overrides of a job, given what Hydra keeps of them."""
+    return (*(o for o in overrides.hydra if o.startswith("hydra.searchpath=")), *overrides.task)
 
 
 def do(config: Config, *, table: bool = False, wait: bool = True, quiet: bool = False) -> RunResult:
@@ -188,7 +205,6 @@ def do(config: Config, *, table: bool = False, wait: bool = True, quiet: bool = 
 
     Errors: RunError, one line, where a run failed; Held, where another process has one and wait is false.
     """
-    from lookahead_bench.report.summary import tell
     from lookahead_bench.runs.files import read_json
 
     try:
@@ -200,6 +216,12 @@ def do(config: Config, *, table: bool = False, wait: bool = True, quiet: bool = 
         reason = " ".join(f"{type(error).__name__}: {error}".split())[:300]
         where = f" (the traceback is in {path})" if "traceback" in (read_json(path) or {}) else ""
         raise RunError(f"{config.run_id} failed: {reason}{where}") from error
+    return told(results, table=table, quiet=quiet)
+
+
+def told(results: list[RunResult], *, table: bool = False, quiet: bool = False) -> RunResult:
+    from lookahead_bench.report.summary import tell
+
     if not quiet:
         tell(results, table=table)
     return results[0]

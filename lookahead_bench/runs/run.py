@@ -64,7 +64,7 @@ def execute(config: Config, wait: bool = True) -> list[RunResult]:
     from lookahead_bench.data import fetch
 
     runs = [RunDirectory(one) for one in config.seeds()]
-    todo = [one for one in runs if config["force"] or not one.finished()]
+    todo = [one for one in runs if one.due()]
     if todo:
         data, data_dir = config.data, config["data_dir"]
         fetch.within_reach(data, data_dir, fetch.PATIENCE)  # before torch takes seconds to load
@@ -77,9 +77,10 @@ def execute(config: Config, wait: bool = True) -> list[RunResult]:
         if data:
             fetch.prepare(data, data_dir, fetch.PATIENCE)
     with StopSignals() as signals, owned(todo, wait, signals):
-        todo = [one for one in todo if config["force"] or not one.finished()]  # somebody may have been faster
-        for one in todo if config["force"] else ():
-            one.clear()
+        todo = [one for one in todo if one.due()]  # somebody may have been faster
+        for one in todo:
+            if one.begins_anew():
+                one.clear()
         for group in by_checkpoint(todo) if todo else ():
             if signals.received is not None:
                 raise InterruptedBySignal(group[0][0].config.run_id, signals.received)
@@ -88,6 +89,14 @@ def execute(config: Config, wait: bool = True) -> list[RunResult]:
         if one not in todo:
             one.enter_study()
     return [replace(result(one), skipped=one not in todo, signal=signals.received) for one in runs]
+
+
+def stored(config: Config) -> list[RunResult]:
+    """The results of the runs of a configuration, all of which are finished."""
+    runs = [RunDirectory(one) for one in config.seeds()]
+    for one in runs:
+        one.enter_study()
+    return [replace(result(one), skipped=True) for one in runs]
 
 
 @contextlib.contextmanager
