@@ -74,7 +74,7 @@ class Handler(BaseHTTPRequestHandler):
             "project": {"id": "p", "name": "p", "entity": {"id": "e", "name": "e"}},
         }  # fmt: skip
         if "upsertBucket" in query:
-            self.server.groups[name] = asked.get("groupName")
+            self.server.groups.setdefault(name, asked.get("groupName"))  # later ones tell of the configuration only
             return {"upsertBucket": {"bucket": bucket, "inserted": not history}}
         if "createRunFiles" in query or "CreateRunFiles" in query:
             files = [{"name": one, "uploadUrl": f"http://{self.headers['host']}/{one}"} for one in asked["files"]]
