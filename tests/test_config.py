@@ -92,7 +92,7 @@ def test_every_experiment_plans_sound_runs(experiment: str) -> None:
 
 NOT_PART = [
     "force=true", "replicas=5", "results_dir=elsewhere", "data_dir=elsewhere", "tracker.project=other", "tracker=wandb",
-    "study=mine",
+    "study=mine", "confirm=true", "force=failed",
     "gpu=cpu", "gpu.threads=3", "gpu.compile=true", "gpu.channels_last=true", "gpu.fused=false", "gpu.device=cuda:3",
 ]  # fmt: skip
 PART = [

@@ -20,7 +20,8 @@ RUN = {
     "data_dir": "a text that is not empty",
     "results_dir": "a text that is not empty",
     "study": "null or names of at most 100 letters, digits, _, - and ., with slashes between",
-    "force": "true or false",
+    "confirm": "true or false",
+    "force": "failed or true or false",
 }
 
 # Arguments of torch's optimizers; a mapping gives one value a player.

@@ -10,25 +10,12 @@ from typing import Any
 import pandas as pd
 
 from lookahead_bench.runs.files import read_json
-from lookahead_bench.runs.store import damage, in_study, read_rows, status_of, stored_config
+from lookahead_bench.runs.store import believed, in_study, read_rows, run_directories, status_of, stored_config
 
 log = logging.getLogger("lookahead_bench")
 NAMED = ("dataset", "optimizer", "model", "schedule")
 RECORD = ("status", "metric", "direction", "also", "git_revision", "samples_per_s", "replicas", "studies")
 WORDS = {"nan": float("nan"), "inf": float("inf"), "-inf": float("-inf")}
-
-
-def run_directories(results_dir: Path | str) -> list[Path]:
-    """The directories of all runs, by name."""
-    files = (path for name in ("config.yaml", "run.json") for path in Path(results_dir, "runs").glob(f"*/{name}"))
-    return sorted({path.parent for path in files})
-
-
-def believed(directory: Path) -> bool:
-    """Whether what is stored there can be so; if not, one warning names it and says why."""
-    if why := damage(directory, read_json(directory / "run.json") or {}):
-        log.warning("%s is left out: %s", directory, why)
-    return not why
 
 
 def plain(value: Any) -> Any:
