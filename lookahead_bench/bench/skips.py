@@ -13,7 +13,7 @@ from lookahead_bench.bench.measure import interleaved, show
 from lookahead_bench.configuration.files import CONF
 from lookahead_bench.runs.run import run
 
-RUNS, ROUNDS = 500, 3
+RUNS, ROUNDS = 500, 1
 EMPTY = f"""
 import hydra
 @hydra.main(version_base="1.3", config_path={str(CONF)!r}, config_name="config")
