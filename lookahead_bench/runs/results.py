@@ -1,57 +1,55 @@
-"""Everything that a results directory holds, as one data frame; the reports use nothing else."""
+"""Everything that a results directory holds, as data frames; the reports use nothing else.
+
+A line a run first (`load_runs`), from two small files each; rows (`load_results`) of those runs only that need them.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import os
+import re
 from collections.abc import Container, Iterator, Mapping
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+import numpy as np
 import pandas as pd
+import yaml
 
 from lookahead_bench.runs.files import read_json
-from lookahead_bench.runs.store import damage, in_study, read_rows, status_of, stored_config
+from lookahead_bench.runs.store import LOADER, content, damage, in_study, rows_in, status_of, stored_config
 
 log = logging.getLogger("lookahead_bench")
 NAMED = ("dataset", "optimizer", "model", "schedule")
 RECORD = ("status", "metric", "direction", "also", "git_revision", "samples_per_s", "replicas", "studies")
 WORDS = {"nan": float("nan"), "inf": float("inf"), "-inf": float("-inf")}
+WRITTEN = re.compile(r"#[^\n]*\nscientific:(\n.*?)\nexecution:\n", re.DOTALL)  # our config.yaml
+KEY = re.compile(r"\n(?=  [^ -])")  # before a key of `scientific`
 
 
-def run_directories(results_dir: Path | str) -> list[Path]:
-    """The directories of all runs, by name."""
-    files = (path for name in ("config.yaml", "run.json") for path in Path(results_dir, "runs").glob(f"*/{name}"))
-    return sorted({path.parent for path in files})
+class Stored(NamedTuple):
+    """One run that is to be believed: its run.json, and its scientific configuration, flattened."""
+
+    directory: Path
+    record: dict[str, Any]
+    config: dict[str, Any]
 
 
-def believed(directory: Path) -> bool:
-    """Whether what is stored there can be so; if not, one warning names it and says why."""
-    if why := damage(directory, read_json(directory / "run.json") or {}):
-        log.warning("%s is left out: %s", directory, why)
-    return not why
+def load_runs(results_dir: Path | str = "results", study: str | None = None) -> pd.DataFrame:
+    """All runs below `results_dir`, or those of a study: one line a run, from its run.json and config.yaml.
 
-
-def plain(value: Any) -> Any:
-    return tuple(value) if isinstance(value, list) else value
-
-
-def flat(node: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for key, value in node.items():
-        if isinstance(value, Mapping):
-            yield from flat(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", plain(value)
-
-
-def run_columns(directory: Path, config: Mapping[str, Any]) -> dict[str, Any]:
-    """What is the same in every row of a run: its identity, its status, its scientific configuration, flattened."""
-    record = read_json(directory / "run.json") or {}
-    columns: dict[str, Any] = {"run_id": directory.name, **{key: plain(record.get(key)) for key in RECORD}}
-    columns["status"] = status_of(directory)
-    for group in NAMED:
-        columns[group] = (config.get(group) or {}).get("name")
-    columns["scale"] = config.get("scale")
-    return columns | {key: value for key, value in flat(config) if key not in NAMED}
+    Columns: run_id, status, dataset, optimizer, model, schedule (names), the scientific configuration (`seed`, `scale`,
+    `optimizer.lr`, ...), `weights` (the kind that the method is judged by), and run.json's entries: step, oracle_calls,
+    samples, `final.SPLIT.WEIGHTS.METRIC`, `best.value`, `seconds.train`, command_line, ... A damaged run, or a copy of
+    another, is left out with a warning that names it.
+    """
+    lines = []
+    for one in stored_runs(results_dir, study=study):
+        record = {key: number(value) for key, value in flat(one.record) if key not in RECORD and value is not None}
+        lines.append(columns_of(one) | {"weights": judged_weights(record)} | record)
+    return pd.DataFrame(lines) if lines else pd.DataFrame(columns=["run_id", "status"])
 
 
 def load_results(
@@ -64,32 +62,114 @@ def load_results(
     weights, loss, ...). A run without rows has one line, so that it is counted. A damaged one, or a copy of another, is
     left out with a warning that names it.
     """
-    frames: list[pd.DataFrame] = []
-    of_runs: dict[str, None] = {}  # names of columns, in the order in which they appear
-    for directory in run_directories(results_dir):
-        if only is not None and directory.name not in only:
-            continue
-        if study is not None and not in_study(read_json(directory / "run.json") or {}, study):
-            continue
-        config = stored_config(directory)
-        if config is None:
-            log.warning("%s is left out: its config.yaml is missing or damaged", directory)
-        if config is None or not believed(directory):
-            continue
-        columns = run_columns(directory, config)
-        metrics = directory / "metrics.jsonl"
-        rows = read_frame(metrics) if metrics.exists() and metrics.stat().st_size else pd.DataFrame([{}])
-        known = {k: v for k, v in columns.items() if k not in rows.columns or k in ("run_id", "status")}
-        constant = pd.DataFrame({k: pd.Series([v] * len(rows), index=rows.index) for k, v in known.items()})
-        of_runs |= dict.fromkeys(constant.columns)
-        frames.append(pd.concat([constant, rows], axis=1))
+    runs, frames = [], []
+    for one in stored_runs(results_dir, only, study):
+        rows = read_frame(one.directory / "metrics.jsonl")
+        runs.append({k: v for k, v in columns_of(one).items() if k not in rows or k in ("run_id", "status")})
+        frames.append(rows.drop(columns=["run_id", "status"], errors="ignore"))
     if not frames:
         return pd.DataFrame(columns=["run_id", "status"])
+    whose = np.repeat(np.arange(len(runs)), [len(rows) for rows in frames])
+    constant = pd.DataFrame(runs).loc[whose].reset_index(drop=True)
     frame = pd.concat(frames, ignore_index=True)
-    return frame[[*of_runs, *(c for c in frame.columns if c not in of_runs)]]
+    for key in frame.columns.intersection(constant.columns):  # one run's setting is another one's score
+        frame[key] = frame[key].astype(object).fillna(constant.pop(key))
+    return pd.concat([constant, frame], axis=1)
 
 
 def read_frame(path: Path) -> pd.DataFrame:
     """The rows of a metrics.jsonl, with the words for non-finite numbers as the numbers they stand for."""
-    rows = [{k: WORDS.get(v, v) if isinstance(v, str) else v for k, v in row.items()} for row in read_rows(path)]
+    data = content(path)
+    rows = rows_in(data)
+    if any(f'"{word}"'.encode() in data for word in WORDS):
+        rows = [{k: number(v) for k, v in row.items()} for row in rows]
     return pd.DataFrame(rows or [{}])
+
+
+# ----------------------------------------------------------------------------------------------------------- one run
+
+
+def run_directories(results_dir: Path | str) -> list[Path]:
+    """The directories of all runs, by name."""
+    runs = Path(results_dir, "runs")
+    names = sorted(os.listdir(runs)) if runs.is_dir() else []
+    return [
+        runs / one for one in names if any(os.path.exists(f"{runs}/{one}/{f}") for f in ("config.yaml", "run.json"))
+    ]
+
+
+def stored_runs(
+    results_dir: Path | str, only: Container[str] | None = None, study: str | None = None
+) -> Iterator[Stored]:
+    """Every run, those named in `only`, or those of a study; for one that is not to be believed there is a warning."""
+    for directory in run_directories(results_dir):
+        if only is not None and directory.name not in only:
+            continue
+        record = read_json(directory / "run.json") or {}
+        if study is not None and not in_study(record, study):
+            continue
+        config = flat_config(directory)
+        if config is None:
+            log.warning("%s is left out: its config.yaml is missing or damaged", directory)
+        elif believed(directory, record):
+            yield Stored(directory, record, config)
+
+
+def believed(directory: Path, record: Mapping[str, Any] | None = None) -> bool:
+    """Whether what is stored there can be so, given its run.json if that has been read; if not, one warning names it
+    and says why."""
+    if why := damage(directory, read_json(directory / "run.json") or {} if record is None else record):
+        log.warning("%s is left out: %s", directory, why)
+    return not why
+
+
+def columns_of(run: Stored) -> dict[str, Any]:
+    """What is the same in every row of a run: its identity, its status, its scientific configuration."""
+    columns: dict[str, Any] = {"run_id": run.directory.name}
+    columns |= {key: plain(run.record.get(key)) for key in RECORD}
+    columns["status"] = status_of(run.directory, run.record)
+    columns |= {group: run.config.get(f"{group}.name") for group in NAMED}
+    columns["scale"] = run.config.get("scale")
+    return columns | {key: value for key, value in run.config.items() if key not in NAMED}
+
+
+def judged_weights(record: Mapping[str, Any]) -> str | None:
+    """The kind that the method is evaluated with: of those in `final.SPLIT.WEIGHTS.METRIC` the one scored last."""
+    scored = [key.split(".")[2] for key in record if key.startswith("final.") and key.count(".") > 2]
+    return scored[-1] if scored else None
+
+
+def flat_config(directory: Path) -> dict[str, Any] | None:
+    """The scientific configuration, flattened, or None where config.yaml is damaged.
+
+    A YAML parser takes longer than all else together, and runs differ in few keys: each key of `scientific` is parsed
+    once for all runs that have it letter for letter. What is not as we write it is parsed whole.
+    """
+    written = WRITTEN.match(content(directory / "config.yaml").decode(errors="replace"))
+    with contextlib.suppress(ValueError, TypeError, AttributeError, yaml.YAMLError):
+        if written:
+            return dict(pair for entry in KEY.split(written[1])[1:] for pair in parsed(entry))
+    config = stored_config(directory)
+    return None if config is None else dict(flat(config))
+
+
+@cache
+def parsed(text: str) -> tuple[tuple[str, Any], ...]:
+    """A mapping in YAML, flattened."""
+    return tuple(flat(yaml.load(text, Loader=LOADER)))
+
+
+def flat(node: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in node.items():
+        if isinstance(value, dict):
+            yield from flat(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", plain(value)
+
+
+def plain(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
+
+
+def number(value: Any) -> Any:
+    return WORDS.get(value, value) if isinstance(value, str) else value

@@ -156,9 +156,11 @@ class RunDirectory:
         return read_rows(self.metrics_path)
 
 
-def status_of(directory: Path) -> str:
-    """The truth about a run: `running` without a living owner is `interrupted`."""
-    status = (read_json(directory / "run.json") or {}).get("status", "running")
+def status_of(directory: Path, record: Mapping[str, Any] | None = None) -> str:
+    """The truth about a run, given its run.json if that has been read: `running` without a living owner is
+    `interrupted`."""
+    record = read_json(directory / "run.json") or {} if record is None else record
+    status = record.get("status", "running")
     if status == "running" and not Lock(directory / "run.lock").held_by_another():
         return "interrupted"
     return str(status)
@@ -209,12 +211,20 @@ def content(path: Path) -> bytes:
 
 def read_rows(path: Path) -> list[dict[str, Any]]:
     """The whole rows of a metrics.jsonl; what is torn is left out."""
+    return rows_in(content(path))
+
+
+def rows_in(data: bytes) -> list[dict[str, Any]]:
+    """The rows in the content of a metrics.jsonl: at once where every line is one, else line by line."""
+    lines = data.decode(errors="replace").splitlines()
+    with contextlib.suppress(ValueError, RecursionError):
+        rows = json.loads(f"[{','.join(lines)}]")
+        if len(rows) == len(lines) and all(isinstance(row, dict) for row in rows):
+            return rows  # type: ignore[no-any-return]
     rows = []
-    for line in content(path).decode(errors="replace").splitlines():
-        try:
+    for line in lines:
+        with contextlib.suppress(ValueError, RecursionError):
             row = json.loads(line)
-        except (ValueError, RecursionError):
-            continue
-        if isinstance(row, dict):
-            rows.append(row)
+            if isinstance(row, dict):
+                rows.append(row)
     return rows
