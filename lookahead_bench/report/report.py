@@ -12,9 +12,11 @@ from lookahead_bench.errors import RunError
 from lookahead_bench.report import search
 from lookahead_bench.report.console import console
 from lookahead_bench.report.curves import draw_curves
+from lookahead_bench.report.published import beside
 from lookahead_bench.report.settings import Problem, outcomes, problems
 from lookahead_bench.report.summary_table import summary_table
 from lookahead_bench.report.tables import Table
+from lookahead_bench.report.verdicts import as_table, verdicts
 from lookahead_bench.runs.results import load_results, load_runs
 
 
@@ -43,16 +45,20 @@ def write(
         tables.append(Table(found.name, f"{found.name}: a search", lines,
                             narrow=[str(c) for c in lines if c not in search.WIDE]))  # fmt: skip
         said[found.name] = written
-    for task, some in groupby(problems(outcomes(runs)), key=lambda one: one.task):
-        of = [one for one in some if one.settings]
-        if not of:
-            continue
+    runs = outcomes(runs)
+    every_problem = [one for one in problems(runs) if one.settings]
+    for task, some in groupby(every_problem, key=lambda one: one.task):
+        of = list(some)
         name = "-".join(str(part) for part in task if isinstance(part, str)) or "unreadable"
         table = summary_table(name, of, every=every)
         said[name] = table.save(directory)
         figure = curves(results_dir, of, directory / name, task, every=every)
         tables.append(table)
         said[name] += f" and {figure} .pdf" if figure else ""
+    judged = as_table(verdicts(runs, lambda ids: load_results(results_dir, only=ids)))
+    for table in filter(None, (beside(every_problem), judged)):
+        tables.append(table)
+        said[table.name] = table.save(directory)
     show(tables, said, form)
 
 
@@ -60,9 +66,7 @@ def show(tables: list[Table], said: Mapping[str, str], form: str) -> None:
     """On the terminal with where the files are; in the other forms the tables alone, for documents and programs."""
     out = console()
     if form == "csv":
-        frames = [table.csv().assign(table=table.name) for table in tables]
-        text = pd.concat([frame[["table", *frame.columns[:-1]]] for frame in frames]).to_csv(index=False)
-        out.print(text, end="", soft_wrap=True)
+        out.print("\n".join(table.csv().to_csv(index=False) for table in tables), end="", soft_wrap=True)
         return
     for table in tables:
         if form == "term":

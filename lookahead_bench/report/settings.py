@@ -87,7 +87,8 @@ class Problem:
     @property
     def text(self) -> str:
         """rho=-0.1 epochs=5; empty where the table has no other problem."""
-        return " ".join(f"{k.removeprefix('dataset.')}={shown(v)}" for k, v in self.named.items() if not missing(v))
+        named = {k.removeprefix("dataset.").removesuffix(".name"): v for k, v in self.named.items()}
+        return " ".join(f"{k}={shown(v)}" for k, v in named.items() if not missing(v))
 
     @property
     def sign(self) -> int:
@@ -171,10 +172,18 @@ def problems(runs: pd.DataFrame) -> Iterator[Problem]:
     for task, mine in runs.groupby(list(TASK), dropna=False, sort=True):
         mine = mine.fillna({k: v for k, v in NEUTRAL.items() if k in mine})  # what a run is from before the key
         keys = [c for c in mine.columns if c.startswith(OF_PROBLEM) or c in keys_of_a_run()]
-        differing = [k for k in keys if mine[k].map(text).nunique() > 1]
+        differing = [k for k in keys if mine[k].map(text).nunique() > 1 and not told_by_name(mine, k)]
         groups = mine.groupby([mine[k].map(text) for k in differing]) if differing else [((), mine)]
         found = [problem(task, {k: group[k].iloc[0] for k in differing}, group) for _, group in groups]
         yield from sorted(found, key=lambda one: [order(v) for v in one.named.values()])
+
+
+def told_by_name(runs: pd.DataFrame, key: str) -> bool:
+    """Whether a node's class says no more than its name does."""
+    node, _, last = key.rpartition(".")
+    return last == "_target_" and bool(
+        (runs[key].map(text).groupby(runs[f"{node}.name"].map(text)).nunique() == 1).all()
+    )
 
 
 def problem(task: Any, named: Mapping[str, Any], runs: pd.DataFrame) -> Problem:
