@@ -71,7 +71,7 @@ def looks(methods: Sequence[str]) -> list[Look]:
 def scale(ax: Axes, drawn: Sequence[pd.DataFrame], metric: str) -> None:
     """Powers of ten where the values span many; an accuracy from where the curves part."""
     values = pd.concat(drawn)[metric]
-    if values.min() > 0 and values.max() > 1000 * values.min():
+    if values.min() > 0 and values.max() > 30 * values.min():
         ax.set_yscale("log")
     if metric == "accuracy":  # the start would flatten what is to be compared
         means = [one.groupby("oracle_calls")[metric].mean() for one in drawn]

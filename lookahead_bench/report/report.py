@@ -13,6 +13,7 @@ from lookahead_bench.report import search
 from lookahead_bench.report.console import console
 from lookahead_bench.report.curves import draw_curves
 from lookahead_bench.report.published import beside
+from lookahead_bench.report.sensitivity import draw_sensitivity
 from lookahead_bench.report.settings import Problem, outcomes, problems
 from lookahead_bench.report.summary_table import summary_table
 from lookahead_bench.report.tables import Table
@@ -52,9 +53,11 @@ def write(
         name = "-".join(str(part) for part in task if isinstance(part, str)) or "unreadable"
         table = summary_table(name, of, every=every)
         said[name] = table.save(directory)
-        figure = curves(results_dir, of, directory / name, task, every=every)
+        title = ", ".join(part for part in (task[0], task[2], f"scale={task[1]}") if isinstance(part, str))
         tables.append(table)
-        said[name] += f" and {figure} .pdf" if figure else ""
+        figures = [curves(results_dir, of, directory / name, title, every=every)]
+        figures += draw_sensitivity(of, directory / name, title)
+        said[name] += "".join(f" and {figure} .pdf" for figure in figures if figure)
     judged = as_table(verdicts(runs, lambda ids: load_results(results_dir, only=ids)))
     for table in filter(None, (beside(every_problem), judged)):
         tables.append(table)
@@ -84,10 +87,8 @@ def search_reports(results_dir: str, runs: pd.DataFrame) -> list[search.Found]:
     return list(search.searches(load_results(results_dir, only=ids))) if ids else []
 
 
-def curves(results_dir: str, of: list[Problem], stem: Path, task: tuple[object, ...], *, every: bool) -> Path | None:
+def curves(results_dir: str, of: list[Problem], stem: Path, title: str, *, every: bool) -> Path | None:
     """The curves of the settings that the table shows."""
-    dataset, scale, model = task
-    title = ", ".join(str(part) for part in (dataset, model, f"scale={scale}") if isinstance(part, str))
     variants, judged = {}, {}
     for one in of:
         for setting in one.settings if every else one.chosen:

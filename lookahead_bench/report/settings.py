@@ -106,15 +106,18 @@ class Problem:
     def best(self, tried: Sequence[Setting]) -> Setting:
         """Of one method's settings, on the seeds that all of them have where there are any: a grid may have been tried
         on few seeds, and the chosen setting run on more."""
+        same = self.on_common_seeds(tried)
+        orders = [
+            (one.done.empty, one.lost, of.order("choosing", self.sign)[-1]) for one, of in zip(tried, same, strict=True)
+        ]
+        return tried[orders.index(min(orders))]
+
+    def on_common_seeds(self, tried: Sequence[Setting]) -> list[Setting]:
+        """The settings with those of their runs whose seeds all have; whole where that leaves nothing of one."""
         ended = [set(one.scores("choosing", self.sign)) for one in tried]
         common = set.intersection(*filter(None, ended)) if any(ended) else set()
-
-        def order(one: Setting) -> tuple[bool, float, float]:
-            same = one.runs[one.runs["seed"].isin(common)]
-            mean = replace(one, runs=same if (same["status"] == "done").any() else one.runs)
-            return one.done.empty, one.lost, mean.order("choosing", self.sign)[-1]
-
-        return min(tried, key=order)
+        same = [replace(one, runs=one.runs[one.runs["seed"].isin(common)]) for one in tried]
+        return [one if of.done.empty else of for one, of in zip(tried, same, strict=True)]
 
     def edges(self, setting: Setting) -> dict[str, str]:
         """Which numbers of a setting are the least or the most that was tried, of three or more."""
