@@ -10,6 +10,7 @@ import pandas as pd
 
 from lookahead_bench.errors import RunError
 from lookahead_bench.report import search
+from lookahead_bench.report.across import compare, draw_profile
 from lookahead_bench.report.console import console
 from lookahead_bench.report.curves import draw_curves
 from lookahead_bench.report.published import beside
@@ -17,6 +18,7 @@ from lookahead_bench.report.sensitivity import draw_sensitivity
 from lookahead_bench.report.settings import Problem, outcomes, problems
 from lookahead_bench.report.summary_table import summary_table
 from lookahead_bench.report.tables import Table
+from lookahead_bench.report.targets import ToTarget, to_target
 from lookahead_bench.report.verdicts import as_table, verdicts
 from lookahead_bench.runs.results import load_results, load_runs
 
@@ -31,38 +33,48 @@ def write(
     every: a line for each setting in numeric order; otherwise one a method, at the settings that validation chose
     Errors: RunError where there is nothing to report.
     """
+    runs = runs_of(results_dir, only, study)
+    directory = Path(results_dir) / "report"
+    directory.mkdir(parents=True, exist_ok=True)
+    tables = []
+    said: dict[str, str] = {}  # of a table: which files there are
+    for one in search_reports(results_dir, runs):
+        said[one.name], lines = search.write(one, directory)
+        narrow = [str(c) for c in lines if c not in search.WIDE]
+        tables.append(Table(one.name, f"{one.name}: a search", lines, narrow=narrow))
+    runs = outcomes(runs)
+    compared: list[tuple[Problem, dict[str, ToTarget]]] = []
+    for task, some in groupby((one for one in problems(runs) if one.settings), key=lambda one: one.task):
+        of = list(some)
+        name = "-".join(str(part) for part in task if isinstance(part, str)) or "unreadable"
+        rows = rows_of(results_dir, of, every=every)
+        costs = [to_target(one, rows) for one in of]
+        compared += zip(of, costs, strict=True)
+        table = summary_table(name, of, costs, every=every)
+        said[name] = table.save(directory)
+        title = ", ".join(part for part in (task[0], task[2], f"scale={task[1]}") if isinstance(part, str))
+        tables.append(table)
+        figures = [draw_curves(rows, directory / name, title), *draw_sensitivity(of, directory / name, title)]
+        said[name] += "".join(f" and {figure} .pdf" for figure in figures if figure)
+    if (found := compare(compared)) is not None:
+        tables.append(found[0])
+        said["problems"] = f"{found[0].save(directory)} and {draw_profile(found[1], directory / 'problems')} .pdf"
+    judged = as_table(verdicts(runs, lambda ids: load_results(results_dir, only=ids)))
+    for table in filter(None, (beside([one for one, _ in compared]), judged)):
+        tables.append(table)
+        said[table.name] = table.save(directory)
+    show(tables, said, form)
+
+
+def runs_of(results_dir: str, only: Mapping[str, str], study: str | None) -> pd.DataFrame:
+    """The runs to report, as `load_runs` gives them. Errors: RunError where there are none."""
     runs = load_runs(results_dir, study)
     for key, value in only.items():
         runs = runs.loc[runs[key].isin(value.split(","))] if key in runs else runs.iloc[:0]
     if runs.empty:
         these = f" of study {study}" if study else " of these" if only else ""
         raise RunError(f"results_dir={results_dir}: has no runs{these} to report; run some first")
-    directory = Path(results_dir) / "report"
-    directory.mkdir(parents=True, exist_ok=True)
-    tables = []
-    said: dict[str, str] = {}  # of a table: which files there are
-    for found in search_reports(results_dir, runs):
-        written, lines = search.write(found, directory)
-        tables.append(Table(found.name, f"{found.name}: a search", lines,
-                            narrow=[str(c) for c in lines if c not in search.WIDE]))  # fmt: skip
-        said[found.name] = written
-    runs = outcomes(runs)
-    every_problem = [one for one in problems(runs) if one.settings]
-    for task, some in groupby(every_problem, key=lambda one: one.task):
-        of = list(some)
-        name = "-".join(str(part) for part in task if isinstance(part, str)) or "unreadable"
-        table = summary_table(name, of, every=every)
-        said[name] = table.save(directory)
-        title = ", ".join(part for part in (task[0], task[2], f"scale={task[1]}") if isinstance(part, str))
-        tables.append(table)
-        figures = [curves(results_dir, of, directory / name, title, every=every)]
-        figures += draw_sensitivity(of, directory / name, title)
-        said[name] += "".join(f" and {figure} .pdf" for figure in figures if figure)
-    judged = as_table(verdicts(runs, lambda ids: load_results(results_dir, only=ids)))
-    for table in filter(None, (beside(every_problem), judged)):
-        tables.append(table)
-        said[table.name] = table.save(directory)
-    show(tables, said, form)
+    return runs
 
 
 def show(tables: list[Table], said: Mapping[str, str], form: str) -> None:
@@ -87,8 +99,9 @@ def search_reports(results_dir: str, runs: pd.DataFrame) -> list[search.Found]:
     return list(search.searches(load_results(results_dir, only=ids))) if ids else []
 
 
-def curves(results_dir: str, of: list[Problem], stem: Path, title: str, *, every: bool) -> Path | None:
-    """The curves of the settings that the table shows."""
+def rows_of(results_dir: str, of: list[Problem], *, every: bool) -> pd.DataFrame:
+    """The rows of the settings that a table shows, with `variant`, what a curve of them is called, and `judged`, the
+    weights that their method is judged by."""
     variants, judged = {}, {}
     for one in of:
         for setting in one.settings if every else one.chosen:
@@ -97,6 +110,4 @@ def curves(results_dir: str, of: list[Problem], stem: Path, title: str, *, every
             for run_id, kind in zip(setting.runs["run_id"], setting.runs["weights"], strict=True):
                 variants[run_id], judged[run_id] = name, kind
     rows = load_results(results_dir, only=variants)
-    return draw_curves(
-        rows.assign(variant=rows["run_id"].map(variants), judged=rows["run_id"].map(judged)), stem, title
-    )
+    return rows.assign(variant=rows["run_id"].map(variants), judged=rows["run_id"].map(judged))

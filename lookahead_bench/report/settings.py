@@ -91,6 +91,11 @@ class Problem:
         return " ".join(f"{k}={shown(v)}" for k, v in named.items() if not missing(v))
 
     @property
+    def run_ids(self) -> list[str]:
+        """Of the chosen settings."""
+        return [str(run_id) for one in self.chosen for run_id in one.runs["run_id"]]
+
+    @property
     def sign(self) -> int:
         return 1 if self.higher else -1
 

@@ -219,3 +219,37 @@ def test_status_says_what_every_run_does(tmp_path: Path, capsys: pytest.CaptureF
     shown = capsys.readouterr().out
     assert "1 diverged, 1 done, 1 failed, 2 interrupted" in shown
     assert shown.count("digits-sgd-s") == 5
+
+
+def test_what_a_target_costs_and_who_lost_it_again(tmp_path: Path) -> None:
+    """Three methods end at 0.6, 0.8 and 0.9, so that 0.8 is the target."""
+    curves = {"slow": [0.1, 0.2, 0.5, 0.6], "middle": [0.1, 0.9, 0.5, 0.8], "quick": [0.1, 0.85, 0.9, 0.9]}
+    for seed in (1, 2, 3):
+        for name, curve in curves.items():
+            mine = [*curve[:3], 0.7] if (name, seed) == ("middle", 1) else curve
+            write_run(tmp_path, name, seed, {"fast": mine[-1]}, curves={"fast": mine})
+    write_run(tmp_path, "quick", 4, {"fast": "nan"}, status="diverged", curves={"fast": [0.1, 0.9, 0.95, 0.99]})
+    report(tmp_path)
+    lines = table(tmp_path)
+    assert {line["target"] for line in lines.values()} == {"76.67"}
+    assert {name: line["reached by"] for name, line in lines.items()} == {
+        "middle": "3 of 3, 1 lost it", "slow": "0 of 3", "quick": "3 of 4",
+    }  # fmt: skip
+    assert [lines[name]["oracle calls to it"] for name in curves] == ["never", "10", "10"]
+    assert [lines[name]["seconds to it"] for name in curves] == ["never", "5.0", "5.0"]
+
+
+def test_methods_over_several_problems(tmp_path: Path, drawn: None) -> None:
+    early, late = [0.1, 0.9, 0.9, 0.9], [0.1, 0.2, 0.3, 0.91]
+    for budget in (30, 31, 32):
+        for name, curve in (("a", early), ("b", late if budget == 30 else [0.1, 0.1, 0.1, 0.2])):
+            write_run(tmp_path, name, 1, {"fast": curve[-1]}, curves={"fast": curve}, max_steps=budget)
+        write_run(tmp_path, "c", 1, {"fast": 0.1}, max_steps=30) if budget == 30 else None
+    report(tmp_path)
+    lines = table(tmp_path, "problems")
+    assert [lines["a"][c] for c in ("cheapest", "within 2 x", "within 4 x")] == ["100%"] * 3
+    assert [lines["b"][c] for c in ("cheapest", "within 2 x", "within 4 x")] == ["0%", "0%", "33%"]
+    assert [line["target not reached"] for line in lines.values()] == ["0", "2"]
+    assert lines["a"]["mean rank"].startswith("1.33 (1 to 2)")
+    assert "c" not in lines
+    assert (tmp_path / "report" / "problems.png").stat().st_size > 5_000
