@@ -24,9 +24,6 @@ from lookahead_bench.runs.store import LOADER, content, damage, in_study, rows_i
 log = logging.getLogger("lookahead_bench")
 NAMED = ("dataset", "optimizer", "model", "schedule")
 RECORD = ("status", "metric", "direction", "also", "git_revision", "samples_per_s", "replicas", "studies")
-OUTCOME = ("final", "best", "step", "oracle_calls", "samples", "epoch", "command_line")
-SECONDS = ("train", "eval", "io")
-NOT_SETTINGS = ("run_id", *RECORD, *OUTCOME, *(f"{kind}_seconds" for kind in SECONDS))  # columns of `load_runs`
 WORDS = {"nan": float("nan"), "inf": float("inf"), "-inf": float("-inf")}
 WRITTEN = re.compile(r"#[^\n]*\nscientific:(\n.*?)\nexecution:\n", re.DOTALL)  # our config.yaml
 KEY = re.compile(r"\n(?=  [^ -])")  # before a key of `scientific`
@@ -44,11 +41,14 @@ def load_runs(results_dir: Path | str = "results", study: str | None = None) -> 
     """All runs below `results_dir`, or those of a study: one line a run, from its run.json and config.yaml.
 
     Columns: run_id, status, dataset, optimizer, model, schedule (names), the scientific configuration (`seed`, `scale`,
-    `optimizer.lr`, ...), and what came of it: `final`, {split: {weights: {metric: value}}} in the order of scoring;
-    `best`, {metric, value, split, weights, step}; step, oracle_calls, samples, epoch, train_seconds, eval_seconds,
-    io_seconds, command_line. A damaged run, or a copy of another, is left out with a warning that names it.
+    `optimizer.lr`, ...), `weights` (the kind that the method is judged by), and run.json's entries: step, oracle_calls,
+    samples, `final.SPLIT.WEIGHTS.METRIC`, `best.value`, `seconds.train`, command_line, ... A damaged run, or a copy of
+    another, is left out with a warning that names it.
     """
-    lines = [columns_of(one) | outcome_of(one.record) for one in stored_runs(results_dir, study=study)]
+    lines = []
+    for one in stored_runs(results_dir, study=study):
+        record = {key: number(value) for key, value in flat(one.record) if key not in RECORD and value is not None}
+        lines.append(columns_of(one) | {"weights": judged_weights(record)} | record)
     return pd.DataFrame(lines) if lines else pd.DataFrame(columns=["run_id", "status"])
 
 
@@ -142,10 +142,10 @@ def columns_of(run: Stored) -> dict[str, Any]:
     return columns | {key: value for key, value in run.config.items() if key not in NAMED}
 
 
-def outcome_of(record: Mapping[str, Any]) -> dict[str, Any]:
-    """What run.json says of a run's end, as far as it has got."""
-    seconds = record.get("seconds", {})
-    return {key: number(record.get(key)) for key in OUTCOME} | {f"{k}_seconds": seconds.get(k) for k in SECONDS}
+def judged_weights(record: Mapping[str, Any]) -> str | None:
+    """The kind that the method is evaluated with: of those in `final.SPLIT.WEIGHTS.METRIC` the one scored last."""
+    scored = [key.split(".")[2] for key in record if key.startswith("final.") and key.count(".") > 2]
+    return scored[-1] if scored else None
 
 
 def flat_config(directory: Path) -> dict[str, Any] | None:
@@ -181,7 +181,4 @@ def plain(value: Any) -> Any:
 
 
 def number(value: Any) -> Any:
-    """With the words for non-finite numbers as numbers, in a mapping too."""
-    if isinstance(value, dict):
-        return {key: number(one) for key, one in value.items()}
     return WORDS.get(value, value) if isinstance(value, str) else value

@@ -6,7 +6,6 @@ import json
 import math
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 import pytest
@@ -15,7 +14,7 @@ from tiny_runs import DIGITS, rows
 from lookahead_bench import load_results, run
 from lookahead_bench.bench.report import fill
 from lookahead_bench.runs.files import read_json
-from lookahead_bench.runs.results import NOT_SETTINGS, RECORD, flat, flat_config, load_runs
+from lookahead_bench.runs.results import flat, flat_config, load_runs
 from lookahead_bench.runs.store import stored_config
 
 STORED = sorted((Path(__file__).resolve().parents[2] / "results" / "studies").glob("*/runs/*"))
@@ -91,20 +90,17 @@ def test_an_empty_directory(tmp_path: Path) -> None:
 def test_a_line_a_run_says_what_the_rows_say(results: Path) -> None:
     runs, every = load_runs(results), load_results(results)
     assert sorted(runs["run_id"]) == sorted(every["run_id"].unique())
-    assert {"seed", "optimizer.lr", "optimizer.k", "command_line", "train_seconds"} <= set(runs)
+    assert {"seed", "optimizer.lr", "optimizer.k", "command_line", "seconds.train"} <= set(runs)
     for _, one in runs.iterrows():
         mine = every[every["run_id"] == one["run_id"]]
         shared = [key for key in every.columns[: every.columns.get_loc("step")] if key in runs]
         pd.testing.assert_series_equal(one[shared], mine.iloc[0][shared], check_names=False)
-        for split, kinds in one["final"].items():
-            assert list(kinds) == list(mine.loc[mine["split"] == split, "weights"].unique())
-            for kind, scores in kinds.items():
-                last = mine[(mine["split"] == split) & (mine["weights"] == kind)].iloc[-1]
-                assert {key: last[key] for key in scores} == pytest.approx(scores, rel=0, nan_ok=True)
-        assert one["best"] is None or one["best"]["metric"] == one["metric"]
-        assert set(runs) - set(NOT_SETTINGS) == set(every.columns[: every.columns.get_loc("step")]) - set(RECORD) - {
-            "run_id"
-        }
+        last = mine[mine["split"] == "test"].iloc[-1]
+        assert one["weights"] == last["weights"]
+        for metric in ("loss", "accuracy", "distance"):
+            score = one.get(f"final.test.{one['weights']}.{metric}", math.nan)
+            assert score == last.get(metric) or math.isnan(score)
+        assert math.isfinite(one["best.value"]) or one["status"] == "diverged"
         assert (one["oracle_calls"], one["samples"]) == tuple(mine[["oracle_calls", "samples"]].max())
 
 
@@ -140,18 +136,12 @@ def test_keys_parsed_apart_are_the_file_parsed_whole(change: Callable[[str], str
         assert flat_config(tmp_path) == dict(flat(whole))
 
 
-def edit(path: Path, **entries: Any) -> None:
-    (path / "run.json").write_text(json.dumps({**(read_json(path / "run.json") or {}), **entries}))
-
-
 DAMAGES: dict[str, Callable[[Path], object]] = {
     "its config.yaml is missing or damaged": lambda path: (path / "config.yaml").write_text(
         "#\nscientific:\n  seed: ["
     ),
     "its metrics.jsonl is not the one": lambda path: (path / "metrics.jsonl").write_text("{}\n"),
     "its run.json does not tell its": lambda path: (path / "run.json").write_text('{"status": "done"}'),
-    "the final in its run.json is no mapping": lambda path: edit(path, final=3),
-    "the seconds in its run.json is no mapping": lambda path: edit(path, seconds=[1.0]),
     "it is a copy of": lambda path: path.rename(path.with_name("digits-sgd-s2-0123456789abcdef")),
 }
 
@@ -166,7 +156,6 @@ def test_a_damaged_run_costs_itself_and_a_line(reason: str, tmp_path: Path, capl
 
 def test_an_older_and_a_half_written_run_are_lines_too(tmp_path: Path) -> None:
     fill(str(tmp_path), ("lookahead",), rates=1, seeds=3)
-    kinds = ["fast", "slow"]
     old, half, _ = sorted((tmp_path / "runs").iterdir())
     record = {
         k: v for k, v in read_json(old / "run.json").items() if "metrics" not in k and k not in ("also", "studies")
@@ -175,5 +164,6 @@ def test_an_older_and_a_half_written_run_are_lines_too(tmp_path: Path) -> None:
     (half / "run.json").write_text('{"status": "runn')
     runs = load_runs(tmp_path).set_index("run_id")
     assert runs["status"].tolist() == ["done", "interrupted", "done"]
-    assert [final is not None and list(final["test"]) for final in runs["final"]] == [kinds, False, kinds]
+    assert runs["final.test.slow.accuracy"].notna().tolist() == [True, False, True]
+    assert runs["weights"].tolist()[::2] == ["slow", "slow"]
     assert load_results(tmp_path).groupby("run_id").size().tolist() == [370, 370, 370]
