@@ -94,13 +94,22 @@ def status_command(argv: list[str]) -> int:
 
 def report_command(argv: list[str]) -> int:
     names, values = keys_and_names(
-        "report", "Tables (Markdown, CSV, LaTeX) and curves of the runs, under <results_dir>/report/.", argv,
-        {"results_dir": "results", "dataset": "", "scale": ""}, "[STUDY]",
+        "report", "Tables (Markdown, CSV, LaTeX) and curves of the runs, under <results_dir>/report/; or all of it in "
+        "one page that opens offline, with html=FILE.", argv,
+        {"results_dir": "results", "dataset": "", "scale": "", "html": ""}, "[STUDY]",
     )  # fmt: skip
+    only = {k: v for k, v in values.items() if k in ("dataset", "scale") and v}
+    study = one_study(names, "report")
+    if values["html"]:
+        from lookahead_bench.report.page.page import write as write_page
+
+        print(
+            write_page(values["html"], values["results_dir"], only, study, " ".join(["lookahead-bench report", *argv]))
+        )
+        return 0
     from lookahead_bench.report.report import write  # pandas and matplotlib: not for --help
 
-    only = {k: v for k, v in values.items() if k in ("dataset", "scale") and v}
-    write(values["results_dir"], only, one_study(names, "report"))
+    write(values["results_dir"], only, study)
     return 0
 
 

@@ -41,15 +41,21 @@ def load_runs(results_dir: Path | str = "results", study: str | None = None) -> 
     """All runs below `results_dir`, or those of a study: one line a run, from its run.json and config.yaml.
 
     Columns: run_id, status, dataset, optimizer, model, schedule (names), the scientific configuration (`seed`, `scale`,
-    `optimizer.lr`, ...), `weights` (the kind that the method is judged by), and run.json's entries: step, oracle_calls,
-    samples, `final.SPLIT.WEIGHTS.METRIC`, `best.value`, `seconds.train`, command_line, ... A damaged run, or a copy of
-    another, is left out with a warning that names it.
+    `optimizer.lr`, ...), then `weights` (the kind that the method is judged by) and run.json's entries: step,
+    oracle_calls, samples, `final.SPLIT.WEIGHTS.METRIC`, `best.value`, `seconds.train`, command_line, ... A damaged run,
+    or a copy of another, is left out with a warning that names it.
     """
     lines = []
+    before: dict[str, None] = {}  # names of columns, in the order in which they appear
     for one in stored_runs(results_dir, study=study):
-        record = {key: number(value) for key, value in flat(one.record) if key not in RECORD and value is not None}
-        lines.append(columns_of(one) | {"weights": judged_weights(record)} | record)
-    return pd.DataFrame(lines) if lines else pd.DataFrame(columns=["run_id", "status"])
+        columns = columns_of(one)
+        before |= dict.fromkeys(columns)
+        record = {key: number(value) for key, value in flat(one.record) if key not in columns and value is not None}
+        lines.append(columns | {"weights": judged_weights(record)} | record)
+    if not lines:
+        return pd.DataFrame(columns=["run_id", "status"])
+    frame = pd.DataFrame(lines)
+    return frame[[*before, *frame.columns.difference(list(before), sort=False)]]
 
 
 def load_results(
