@@ -28,6 +28,7 @@ def rows_of(results_dir: str, runs: Container[str]) -> pd.DataFrame:
 def draw_curves(runs: pd.DataFrame, stem: Path, title: str) -> Path | None:
     """Draw the headline score; returns the PNG's path, or None where there are no curves.
 
+    runs: their rows, with `variant`, a line's name, and `judged`, the weights that its method is judged by.
     On the split for choosing, or, where that is scored at the ends only (toy tasks), from the training rows.
     """
     if "split" not in runs or not runs["metric"].notna().any():
@@ -41,7 +42,8 @@ def draw_curves(runs: pd.DataFrame, stem: Path, title: str) -> Path | None:
     if split is None:
         return None
     rows = scored[scored["split"] == split]
-    kinds = rows.groupby("variant")["weights"].agg(lambda w: w.unique()[-1])  # what the method is evaluated with
+    judged = rows[rows["weights"] == rows["judged"]]
+    kinds = (judged if split != "train" else rows).groupby("variant")["weights"].last()
     labels = [shortened(name if kind == "fast" else f"{name} ({kind})") for name, kind in kinds.items()]
     columns = max(1, int(plotting.WIDTH / (0.45 + 0.045 * max(map(len, labels)))))  # inches, of a line and a letter
     with plt.rc_context(plotting.STYLE):

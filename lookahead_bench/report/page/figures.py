@@ -9,7 +9,7 @@ from bokeh.models import ColumnDataSource, HoverTool, NumeralTickFormatter, Rang
 from bokeh.plotting import figure
 
 from lookahead_bench.report.curves import looks
-from lookahead_bench.report.page.lines import Figure, Points
+from lookahead_bench.report.page.lines import STEPS, Figure, Points
 from lookahead_bench.report.plotting import Look
 
 DASHES = {"-": [], "--": [6, 3], "-.": [6, 3, 2, 3], ":": [2, 3]}  # pixels
@@ -74,7 +74,7 @@ def bokeh_figure(shown: Figure) -> Any:
         y_range=spread(shown.y_range(view)),
     )  # fmt: skip
     plot.toolbar.logo = None
-    if not log_x:
+    if shown.axes == STEPS:
         plot.xaxis.formatter = NumeralTickFormatter(format="0.[00]a")
     joined: list[Any] = []
     for i, (line, look) in enumerate(zip(shown.lines, looks_of(shown), strict=True)):

@@ -97,14 +97,17 @@ def view_name(split: str, metric: str) -> str:
     return f"{split} {metric.replace('_', ' ')}{' in %' if metric == 'accuracy' else ''}"
 
 
+def unit(metric: str) -> float:
+    return 100 if metric == "accuracy" else 1
+
+
 def over_steps(rows: pd.DataFrame, metric: str) -> Points:
     """The mean over seeds and the extremes at every step that has a score."""
-    unit = 100 if metric == "accuracy" else 1
     spread: pd.DataFrame = rows.groupby("step").agg(
         oracle_calls=("oracle_calls", "mean"), samples=("samples", "mean"), seconds=("seconds", "mean"),
         mean=(metric, "mean"), low=(metric, "min"), high=(metric, "max"),
     )  # fmt: skip
-    spread[["mean", "low", "high"]] *= unit
+    spread[["mean", "low", "high"]] *= unit(metric)
     spread = spread.reset_index()
     spread = spread[np.isfinite(spread.to_numpy()).all(axis=1)]
     kept = np.unique(np.linspace(0, len(spread) - 1, min(POINTS, len(spread))).round().astype(int))

@@ -7,11 +7,11 @@ that a keyboard, a screen reader and a phone can use them. The page's policy for
 from __future__ import annotations
 
 import json
-import math
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
+from itertools import groupby
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -21,33 +21,43 @@ from bokeh.models import Model, Spacer
 from bokeh.resources import INLINE
 from jinja2 import Environment
 
-from lookahead_bench.errors import ConfigError, RunError
+from lookahead_bench.errors import ConfigError
 from lookahead_bench.report.page import sensitivity
 from lookahead_bench.report.page.figures import MARKED, MARKERS, bokeh_figure, dash, looks_of
 from lookahead_bench.report.page.lines import Figure, Group, curves
 from lookahead_bench.report.page.pictures import Strip, strips
 from lookahead_bench.report.plotting import Look
-from lookahead_bench.report.report import TASK, summarise, variants
+from lookahead_bench.report.report import line_name, runs_of
+from lookahead_bench.report.settings import Problem, outcomes, problems
+from lookahead_bench.report.summary_table import summary_table
+from lookahead_bench.report.tables import LEFT, Table
 from lookahead_bench.runs.files import atomic
-from lookahead_bench.runs.results import RECORD, load_results, load_runs
+from lookahead_bench.runs.results import RECORD, load_results
 from lookahead_bench.runs.store import STATUSES
 
 RUNS = 1000  # that are listed one by one
+LINES = 40  # of a figure, that the chosen settings alone may exceed
 HERE = files("lookahead_bench.report.page")
+
+
+class Settings(NamedTuple):
+    """A line a key: one column for every setting; and what all have."""
+
+    differing: pd.DataFrame
+    common: pd.DataFrame
 
 
 @dataclass(frozen=True)
 class Task:
-    """What the page says of the runs on one task at one scale."""
+    """What the page says of the runs on one task at one scale. every: a line a setting, where several were tried."""
 
     name: str
     title: str
-    table: pd.DataFrame
-    caption: str
+    table: Table
+    every: Table | None
     figures: list[Figure]
     pictures: list[Strip]
-    differing: pd.DataFrame
-    common: pd.DataFrame
+    settings: Settings
 
 
 class Entry(NamedTuple):
@@ -61,24 +71,21 @@ class Entry(NamedTuple):
 def write(file: str, results_dir: str, only: Mapping[str, str], study: str | None, command: Sequence[str]) -> str:
     """Write the page; says what is in it.
 
-    only: {"dataset": ..., "scale": ...} restricts the runs; study: to those that were done for it.
+    only, study: which runs, as for `report.write`; command: of the terminal, to make the page anew.
     Errors: ConfigError where there is no place for the file; RunError where there is nothing to report.
     """
     if not Path(file).parent.is_dir() or Path(file).is_dir():
         raise ConfigError(f"html={file}: names no file in a directory that exists")
-    runs = load_runs(results_dir, study)
-    for key, value in only.items():
-        runs = runs.loc[runs[key] == value] if key in runs else runs.iloc[:0]
-    if runs.empty:
-        raise RunError(f"results_dir={results_dir}: has no runs to report; run some first")
-    tasks = list(tasks_of(results_dir, runs))
+    runs = runs_of(results_dir, only, study)
+    tasks = list(tasks_of(results_dir, outcomes(runs)))
     figures = [figure for task in tasks for figure in task.figures]
     plots: list[Model] = [bokeh_figure(figure) for figure in figures]
     page = {
         "style": HERE.joinpath("style.css").read_text(), "script": HERE.joinpath("page.js").read_text(),
         "subtitle": f"{len(runs):,} runs of {runs['optimizer'].nunique()} methods in {results_dir}", "tasks": tasks,
         "studies": studies(runs), "runs": listed(runs), "runs_words": runs_words(runs), "commands": commands(runs),
-        "command": shlex.join(command), "lines": lines(figures), "legends": {one.name: legend(one) for one in figures},
+        "left": LEFT, "command": shlex.join(command), "lines": lines(figures),
+        "legends": {one.name: legend(one) for one in figures},
     }  # fmt: skip
     template = Environment(autoescape=True).from_string(HERE.joinpath("template.html").read_text())
     title = f"lookahead-bench: {study or Path(results_dir).resolve().name}"
@@ -89,70 +96,71 @@ def write(file: str, results_dir: str, only: Mapping[str, str], study: str | Non
 
 
 def tasks_of(results_dir: str, runs: pd.DataFrame) -> Iterator[Task]:
-    """One for every task and scale, in the order of their names."""
-    for key, mine in runs.groupby(TASK, dropna=False):
-        parts = [str(part) for part in key if isinstance(part, str)]
-        name = "-".join(parts) or "unreadable"
-        rows = load_results(results_dir, only=set(mine["run_id"]))
-        rows = rows.assign(variant=variants(rows))
-        labels = rows.drop_duplicates("run_id").set_index("run_id")["variant"]
-        mine = mine[mine["run_id"].isin(labels.index)].assign(label=mine["run_id"].map(labels))
-        groups = [
-            Group(str(of["optimizer"].iloc[0]), str(label), str(of["weights"].iloc[-1]), list(of["run_id"]))
-            for label, of in mine[mine["weights"].notna()].groupby("label", sort=False)
-        ]
-        yield Task(name, ", ".join(parts), summarise(rows), "Mean over seeds ± 95 % interval",
-                   list(figures_of(name, mine, groups, rows)), strips(results_dir, groups),
-                   *settings(mine))  # fmt: skip
+    """One for every task and scale, in the order of their names. runs: as `outcomes` gives them."""
+    trials = runs.assign(studies=None)  # to a sensitivity the trials of a search are settings as others are
+    tried = {task: list(some) for task, some in groupby(problems(trials), key=lambda one: one.task)}
+    for task, some in groupby(problems(runs), key=lambda one: one.task):
+        of = [one for one in some if one.settings]
+        if not of:
+            continue
+        parts = [str(part) for part in task if isinstance(part, str)]
+        name, groups = "-".join(parts) or "unreadable", groups_of(of)
+        several = any(len(one.settings) > len(one.chosen) for one in of)
+        yield Task(
+            name=name,
+            title=", ".join(parts),
+            table=summary_table(name, of),
+            every=summary_table(name, of, every=True) if several else None,
+            figures=[*curves_of(results_dir, name, of[0], groups), *sensitivities(name, tried[task])],
+            pictures=strips(results_dir, [one for one in groups if one.shown]),
+            settings=settings(of),
+        )  # fmt: skip
 
 
-def figures_of(name: str, runs: pd.DataFrame, groups: Sequence[Group], rows: pd.DataFrame) -> Iterator[Figure]:
-    """Curves, and how the score on the split for choosing depends on each number that was swept."""
-    known = runs[runs["metric"].notna()]
-    if known.empty:
-        return
-    metric, direction, also = known[["metric", "direction", "also"]].iloc[0]
-    metrics = dict.fromkeys([metric, *(also if isinstance(also, tuple) else ()), "loss"])
-    found = curves(f"{name}-curves", "Curves: mean over seeds; band: the extreme seeds", groups, rows, list(metrics))
+def groups_of(of: Sequence[Problem]) -> list[Group]:
+    """The lines of a task: those that validation chose, then, as long as they are few, all others, hidden at first."""
+    chosen = [(one, setting, True) for one in of for setting in one.chosen]
+    others = [(one, setting, False) for one in of for setting in one.settings
+              if all(setting is not best for best in one.chosen)]  # fmt: skip
+    return [
+        Group(setting.method, line_name(one, setting), str(setting.done["weights"].iloc[-1]),
+              list(setting.runs["run_id"]), shown)
+        for one, setting, shown in (chosen + others if len(chosen + others) <= LINES else chosen)
+        if not setting.done.empty
+    ]  # fmt: skip
+
+
+def curves_of(results_dir: str, name: str, problem: Problem, groups: Sequence[Group]) -> Iterator[Figure]:
+    rows = load_results(results_dir, only={run_id for group in groups for run_id in group.run_ids})
+    also = next((names for names in rows["also"] if isinstance(names, tuple)), ())
+    metrics = list(dict.fromkeys([problem.metric, *also, "loss"]))
+    found = curves(f"{name}-curves", "Curves: mean over seeds; band: the extreme seeds", groups, rows, metrics)
     if found is not None:
         yield found
-    done = runs[runs["status"] == "done"]
-    for split in ("val", "test"):
-        scored = done.assign(score=scores(done, split, metric))
-        if scored["score"].notna().any():
-            yield from sensitivity.figures(name, scored, metric, higher=direction == "max", split=split)
-            return
 
 
-def scores(runs: pd.DataFrame, split: str, metric: str) -> pd.Series:
-    """The final ones, of the weights that each run's method is judged by."""
-    found = pd.Series(math.nan, runs.index)
-    for kind, mine in runs.groupby("weights"):
-        if (column := f"final.{split}.{kind}.{metric}") in runs:
-            found[mine.index] = mine[column]
-    return found
+def sensitivities(name: str, of: Sequence[Problem]) -> Iterator[Figure]:
+    for i, problem in enumerate(of):
+        yield from sensitivity.figures(f"{name}-{i}", problem)
 
 
-def settings(runs: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """What differs between the settings, a column each; and the keys that are the same for all."""
-    before = list(runs.columns[: runs.columns.get_loc("weights")])
-    keys = [key for key in before if key not in ("run_id", "seed", *RECORD) and not key.endswith(".name")]
-    first = runs.drop_duplicates("label").set_index("label")[keys]
-    texts = first.map(text)
-    differs = texts.nunique() > 1
-    differing = texts.loc[:, differs].T.rename_axis("key").reset_index()
-    common = texts.loc[:, ~differs].iloc[:1].T.rename_axis("key").reset_index()
-    common.columns = ["key", "value"]
-    return differing, common[common["value"] != ""]
+def settings(of: Sequence[Problem]) -> Settings:
+    """What differs between the settings that were chosen, a column each; and what is the same for all."""
+    runs = {line_name(one, setting): setting.runs.iloc[0] for one in of for setting in one.chosen}
+    texts = pd.DataFrame(runs).loc[:"weights"].drop(["run_id", "seed", "weights", *RECORD]).map(text)
+    texts = texts[~texts.index.str.endswith(".name")].rename_axis("key")
+    differs = texts.nunique(axis=1) > 1
+    common = texts.loc[~differs].iloc[:, 0]
+    return Settings(texts[differs].reset_index(), common[common != ""].reset_index(name="value"))
 
 
 def studies(runs: pd.DataFrame) -> pd.DataFrame:
-    """A line a study; runs of none have a line too."""
+    """A line a study; of a search one for its trials and one for its finals. Runs of none have a line too."""
     named = runs["studies"].map(lambda names: names if isinstance(names, tuple) and names else ("(no study)",))
     each = runs.assign(study=named).explode("study")
     lines = []
-    for study, mine in each.groupby("study"):
-        counts = mine["status"].value_counts()
+    for study, mine in each.groupby(each["study"].str.replace(r"/(trials|finals)/[^/]+/\d+$", r"/\1", regex=True)):
+        mine, counts = mine.drop_duplicates("run_id"), mine.drop_duplicates("run_id")["status"].value_counts()
         lines.append(
             {"study": study, "tasks": ", ".join(sorted(mine["dataset"].dropna().unique())), "runs": len(mine)}
             | {status: int(counts.get(status, 0)) for status in STATUSES[::-1] if status in set(runs["status"])}

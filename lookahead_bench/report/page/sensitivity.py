@@ -2,47 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
-import pandas as pd
-
-from lookahead_bench.report.page.lines import Figure, Group, Line, Points, exact, view_name
+from lookahead_bench.report.page.lines import Figure, Group, Line, Points, exact, unit, view_name
+from lookahead_bench.report.settings import Problem, Setting, is_number
 
 FEW = 3  # values of a number are needed for a line
-OF_METHOD = "optimizer."
 
 
-def figures(name: str, runs: pd.DataFrame, metric: str, *, higher: bool, split: str) -> Iterator[Figure]:
-    """One for every number that some method has `FEW` values of.
-
-    runs: those that are done, a line a run, with `label`, the setting's name, and `score`, on the split for choosing.
-    """
-    runs = runs[runs["score"].notna()]
-    keys = [key for key in runs.columns if key.startswith(OF_METHOD) and is_number(runs[key])]
-    for key in keys:
-        short, view = key.removeprefix(OF_METHOD), view_name(split, metric)
-        found = {str(method): best(mine, key, metric, higher) for method, mine in runs.groupby("optimizer")}
-        lines = [
-            Line(Group(method, method, "", []), {view: {short: found.pop("x"), **found}})
-            for method, found in found.items()
-            if len(found["x"]) >= FEW
-        ]
+def figures(name: str, problem: Problem) -> Iterator[Figure]:
+    """One for every number that some method has `FEW` values of, on the split for choosing."""
+    view = view_name(problem.choosing, problem.metric)
+    tried = [one for one in problem.settings if not one.done.empty and one.done["choosing"].notna().all()]
+    for key in dict.fromkeys(key for one in tried for key, value in one.values.items() if is_number(value)):
+        lines = []
+        for method in dict.fromkeys(one.method for one in tried):
+            mine = [one for one in tried if one.method == method and is_number(one.values.get(key))]
+            points = best(mine, key, problem)
+            if len(points[key]) >= FEW:
+                lines.append(Line(Group(method, method, "", []), {view: points}))
         if lines:
-            values = [x for line in lines for x in line.views[view][short]]
+            values = [x for line in lines for x in line.views[view][key]]
             wide = min(values) > 0 and max(values) >= 10 * min(values)
-            yield Figure(
-                f"{name}-over-{short}", f"Sensitivity to {short}", {short: short}, [view], lines, (wide, False)
-            )
+            title = f"Sensitivity to {key}: the best mean over seeds of all that was tried with it; band: extreme seeds"
+            more = f"; {problem.text}" if problem.text else ""
+            yield Figure(f"{name}-over-{key}", title + more, {key: key}, [view], lines, (wide, False))
 
 
-def best(runs: pd.DataFrame, key: str, metric: str, higher: bool) -> Points:
+def best(settings: Sequence[Setting], key: str, problem: Problem) -> Points:
     """At each value of the key the setting with the best mean over seeds: that mean, and its extreme seeds."""
-    settings = runs.groupby(["label", key])["score"].agg(["mean", "min", "max"]).reset_index()
-    chosen = settings.sort_values("mean", ascending=not higher).drop_duplicates(key).sort_values(key)
-    chosen[["mean", "min", "max"]] *= 100 if metric == "accuracy" else 1
-    columns = {"x": chosen[key], "mean": chosen["mean"], "low": chosen["min"], "high": chosen["max"]}
-    return {name: [exact(value) for value in values] for name, values in columns.items()}
-
-
-def is_number(values: pd.Series) -> bool:
-    return pd.api.types.is_numeric_dtype(values) and not pd.api.types.is_bool_dtype(values)
+    chosen: dict[float, Setting] = {}
+    for one in sorted(settings, key=lambda one: one.order("choosing", problem.sign)):
+        chosen.setdefault(float(one.values[key]), one)
+    scores = {x: unit(problem.metric) * chosen[x].done["choosing"] for x in sorted(chosen)}
+    columns = {"mean": [s.mean() for s in scores.values()], "low": [s.min() for s in scores.values()],
+               "high": [s.max() for s in scores.values()]}  # fmt: skip
+    return {key: list(map(exact, scores)), **{name: list(map(exact, values)) for name, values in columns.items()}}
