@@ -100,17 +100,24 @@ def report_command(argv: list[str]) -> int:
         "report",
         "Tables of the runs, one line a method at the settings that validation chose (all=true: every setting), and "
         "curves, written under <results_dir>/report/; "
-        f"format={'|'.join(FORMATS)} says how the tables are printed.",
+        f"format={'|'.join(FORMATS)} says how the tables are printed. html=FILE writes one page instead, which opens "
+        "offline.",
         argv,
-        {"results_dir": "results", "dataset": "", "optimizer": "", "scale": "", "format": "term", "all": "false"},
+        {"results_dir": "results", "dataset": "", "optimizer": "", "scale": "", "format": "term", "all": "false",
+         "html": ""},
         "[STUDY]",
-    )
+    )  # fmt: skip
     choice("format", values["format"], FORMATS)
     every = choice("all", values["all"], ("true", "false")) == "true"
     study = one_study(names, "report")
+    only = {k: v for k, v in values.items() if k in ("dataset", "optimizer", "scale") and v}
+    if values["html"]:
+        from lookahead_bench.report.page import page
+
+        print(page.write(values["html"], values["results_dir"], only, study, ["lookahead-bench", "report", *argv]))
+        return 0
     from lookahead_bench.report.report import write  # pandas and matplotlib: not for --help
 
-    only = {k: v for k, v in values.items() if k in ("dataset", "optimizer", "scale") and v}
     write(values["results_dir"], only, study, form=values["format"], every=every)
     return 0
 

@@ -14,6 +14,7 @@ from typing import Any
 
 from lookahead_bench import configuration
 from lookahead_bench.configuration import Config
+from lookahead_bench.configuration.compose import loader
 from lookahead_bench.report.console import console, table
 from lookahead_bench.runs.store import RunDirectory, mark_of
 
@@ -79,13 +80,14 @@ def fill(results_dir: str, methods: tuple[str, ...] = METHODS, rates: int = RATE
 
     The scores rise towards a level that depends on the rate, and on the seed a little.
     """
-    count = 0
+    count, composing = 0, loader()
     for method in methods:
         for i in range(rates):
             rate = 10 ** (-3 + 3 * i / max(1, rates - 1))
             config = configuration.load(
                 [f"optimizer={method}", f"optimizer.lr={rate:.4g}", f"replicas={seeds}", f"results_dir={results_dir}",
-                 "tracker=none", "study=rates"]
+                 "tracker=none", "study=rates"],
+                composing,
             )  # fmt: skip
             kinds = ("fast",) if method in ("sgd", "adamw", "radam") else ("fast", "slow")
             for one in config.seeds():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -12,10 +12,17 @@ from matplotlib.ticker import PercentFormatter, StrMethodFormatter
 
 from lookahead_bench.report import plotting
 from lookahead_bench.report.plotting import Look
+from lookahead_bench.runs.results import load_results
 
 LABEL = 60  # characters in the legend: a longer one is wider than the column
 MARKERS = "os^vDp<>hX*Pd8"
 LINES = ("-", "--", "-.", ":", (0, (5, 1)), (0, (3, 1, 1, 1, 1, 1)))
+
+
+def rows_of(results_dir: str, runs: Container[str]) -> pd.DataFrame:
+    """The rows that curves of these runs are drawn from: the evaluations, or all where those are at the ends only."""
+    scored = load_results(results_dir, only=runs, splits=("val", "test"))
+    return scored if "step" in scored and scored["step"].nunique() > 2 else load_results(results_dir, only=runs)
 
 
 def draw_curves(runs: pd.DataFrame, stem: Path, title: str) -> Path | None:

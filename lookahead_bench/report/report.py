@@ -15,7 +15,7 @@ from lookahead_bench.report.console import console
 from lookahead_bench.report.curves import draw_curves
 from lookahead_bench.report.published import beside
 from lookahead_bench.report.sensitivity import draw_sensitivity
-from lookahead_bench.report.settings import Problem, outcomes, problems
+from lookahead_bench.report.settings import Problem, Setting, outcomes, problems
 from lookahead_bench.report.summary_table import summary_table
 from lookahead_bench.report.tables import Table
 from lookahead_bench.report.targets import ToTarget, to_target
@@ -59,8 +59,7 @@ def write(
     if (found := compare(compared)) is not None:
         tables.append(found[0])
         said["problems"] = f"{found[0].save(directory)} and {draw_profile(found[1], directory / 'problems')} .pdf"
-    judged = as_table(verdicts(runs, lambda ids: load_results(results_dir, only=ids)))
-    for table in filter(None, (beside([one for one, _ in compared]), judged)):
+    for table in of_papers(results_dir, runs, [one for one, _ in compared]):
         tables.append(table)
         said[table.name] = table.save(directory)
     show(tables, said, form)
@@ -75,6 +74,12 @@ def runs_of(results_dir: str, only: Mapping[str, str], study: str | None) -> pd.
         these = f" of study {study}" if study else " of these" if only else ""
         raise RunError(f"results_dir={results_dir}: has no runs{these} to report; run some first")
     return runs
+
+
+def of_papers(results_dir: str, runs: pd.DataFrame, of: list[Problem]) -> list[Table]:
+    """What the papers published beside ours, and what these runs (`outcomes`) say of their claims."""
+    judged = verdicts(runs, lambda ids: load_results(results_dir, only=ids))
+    return [table for table in (beside(of), as_table(judged)) if table is not None]
 
 
 def show(tables: list[Table], said: Mapping[str, str], form: str) -> None:
@@ -105,9 +110,13 @@ def rows_of(results_dir: str, of: list[Problem], *, every: bool) -> pd.DataFrame
     variants, judged = {}, {}
     for one in of:
         for setting in one.settings if every else one.chosen:
-            alone = sum(other.method == setting.method for other in one.settings) == 1
-            name = " ".join(filter(None, (setting.method, "" if alone else setting.text(), one.text)))
             for run_id, kind in zip(setting.runs["run_id"], setting.runs["weights"], strict=True):
-                variants[run_id], judged[run_id] = name, kind
+                variants[run_id], judged[run_id] = line_name(one, setting), kind
     rows = load_results(results_dir, only=variants)
     return rows.assign(variant=rows["run_id"].map(variants), judged=rows["run_id"].map(judged))
+
+
+def line_name(problem: Problem, setting: Setting) -> str:
+    """The method, with its settings where others of it were tried, and the problem where there are others."""
+    alone = sum(other.method == setting.method for other in problem.settings) == 1
+    return " ".join(filter(None, (setting.method, "" if alone else setting.text(), problem.text)))

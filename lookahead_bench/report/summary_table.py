@@ -24,11 +24,11 @@ NARROW = ("problem", "optimizer", "settings", "seeds", *NOT_DONE, "less the best
 
 
 def summary_table(
-    name: str, of: Sequence[Problem], costs: Sequence[Mapping[str, ToTarget]], *, every: bool = False
+    name: str, of: Sequence[Problem], costs: Sequence[Mapping[str, ToTarget]] = (), *, every: bool = False
 ) -> Table:
     """The problems of one task, a block each. costs: of each what a target cost its methods; every: all settings in
     numeric order, not only the chosen ones."""
-    found = [block(one, cost, every) for one, cost in zip(of, costs, strict=True)]
+    found = [block(one, cost, every) for one, cost in zip(of, costs or [{}] * len(of), strict=True)]
     lines = [line for texts, _, _ in found for line in texts]
     columns = dict.fromkeys(c for line in lines for c in line if any(other.get(c) for other in lines))
     score = headed(of[0], of[0].split)

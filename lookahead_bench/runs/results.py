@@ -9,7 +9,7 @@ import contextlib
 import logging
 import os
 import re
-from collections.abc import Container, Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -41,21 +41,32 @@ def load_runs(results_dir: Path | str = "results", study: str | None = None) -> 
     """All runs below `results_dir`, or those of a study: one line a run, from its run.json and config.yaml.
 
     Columns: run_id, status, dataset, optimizer, model, schedule (names), the scientific configuration (`seed`, `scale`,
-    `optimizer.lr`, ...), `weights` (the kind that the method is judged by), and run.json's entries: step, oracle_calls,
-    samples, `final.SPLIT.WEIGHTS.METRIC`, `best.value`, `seconds.train`, command_line, ... A damaged run, or a copy of
-    another, is left out with a warning that names it.
+    `optimizer.lr`, ...), then `weights` (the kind that the method is judged by) and run.json's entries: step,
+    oracle_calls, samples, `final.SPLIT.WEIGHTS.METRIC`, `best.value`, `seconds.train`, command_line, ... A damaged run,
+    or a copy of another, is left out with a warning that names it.
     """
     lines = []
+    before: dict[str, None] = {}  # names of columns, in the order in which they appear
     for one in stored_runs(results_dir, study=study):
-        record = {key: number(value) for key, value in flat(one.record) if key not in RECORD and value is not None}
-        lines.append(columns_of(one) | {"weights": judged_weights(record)} | record)
-    return pd.DataFrame(lines) if lines else pd.DataFrame(columns=["run_id", "status"])
+        columns = columns_of(one)
+        before |= dict.fromkeys(columns)
+        record = {key: number(value) for key, value in flat(one.record) if key not in columns and value is not None}
+        lines.append(columns | {"weights": judged_weights(record)} | record)
+    if not lines:
+        return pd.DataFrame(columns=["run_id", "status"])
+    frame = pd.DataFrame(lines)
+    return frame[[*before, *frame.columns.difference(list(before), sort=False)]]
 
 
 def load_results(
-    results_dir: Path | str = "results", only: Container[str] | None = None, study: str | None = None
+    results_dir: Path | str = "results",
+    only: Container[str] | None = None,
+    study: str | None = None,
+    splits: Sequence[str] = (),
 ) -> pd.DataFrame:
     """All runs below `results_dir`, those named in `only`, or those of a study: one line for each row of metrics.jsonl.
+
+    splits: read rows of these only; the evaluations alone are a tenth of most runs.
 
     Columns: run_id, status, dataset, optimizer, model, schedule (names), the scientific configuration (`seed`, `scale`,
     `optimizer.lr`, `dataset.rho`, ...), and those of the rows (step, oracle_calls, samples, epoch, seconds, split,
@@ -64,9 +75,11 @@ def load_results(
     """
     runs, frames = [], []
     for one in stored_runs(results_dir, only, study):
-        rows = read_frame(one.directory / "metrics.jsonl")
-        runs.append({k: v for k, v in columns_of(one).items() if k not in rows or k in ("run_id", "status")})
-        frames.append(rows.drop(columns=["run_id", "status"], errors="ignore"))
+        rows = read_frame(one.directory / "metrics.jsonl", splits)
+        for key in rows.columns.intersection(["run_id", "status"]):
+            del rows[key]
+        runs.append({key: value for key, value in columns_of(one).items() if key not in rows})
+        frames.append(rows)
     if not frames:
         return pd.DataFrame(columns=["run_id", "status"])
     whose = np.repeat(np.arange(len(runs)), [len(rows) for rows in frames])
@@ -77,9 +90,12 @@ def load_results(
     return pd.concat([constant, frame], axis=1)
 
 
-def read_frame(path: Path) -> pd.DataFrame:
-    """The rows of a metrics.jsonl, with the words for non-finite numbers as the numbers they stand for."""
+def read_frame(path: Path, splits: Sequence[str] = ()) -> pd.DataFrame:
+    """The rows of a metrics.jsonl, of these splits or all, with the words for non-finite numbers as numbers."""
     data = content(path)
+    if splits:
+        marks = [f'"split": "{split}"'.encode() for split in splits]
+        data = b"\n".join(line for line in data.split(b"\n") if any(mark in line for mark in marks))
     rows = rows_in(data)
     if any(f'"{word}"'.encode() in data for word in WORDS):
         rows = [{k: number(v) for k, v in row.items()} for row in rows]
@@ -89,10 +105,11 @@ def read_frame(path: Path) -> pd.DataFrame:
 # ----------------------------------------------------------------------------------------------------------- one run
 
 
-def run_directories(results_dir: Path | str) -> list[Path]:
-    """The directories of all runs, by name."""
+def run_directories(results_dir: Path | str, only: Container[str] | None = None) -> list[Path]:
+    """The directories of all runs, or of those named in `only`, by name."""
     runs = Path(results_dir, "runs")
     names = sorted(os.listdir(runs)) if runs.is_dir() else []
+    names = names if only is None else [one for one in names if one in only]
     return [
         runs / one for one in names if any(os.path.exists(f"{runs}/{one}/{f}") for f in ("config.yaml", "run.json"))
     ]
@@ -102,9 +119,7 @@ def stored_runs(
     results_dir: Path | str, only: Container[str] | None = None, study: str | None = None
 ) -> Iterator[Stored]:
     """Every run, those named in `only`, or those of a study; for one that is not to be believed there is a warning."""
-    for directory in run_directories(results_dir):
-        if only is not None and directory.name not in only:
-            continue
+    for directory in run_directories(results_dir, only):
         record = read_json(directory / "run.json") or {}
         if study is not None and not in_study(record, study):
             continue

@@ -75,6 +75,13 @@ def test_only_some_runs(results: Path) -> None:
     assert set(load_results(results, only={one})["run_id"]) == {one}
 
 
+def test_only_rows_of_some_splits(results: Path) -> None:
+    every = load_results(results)
+    some = load_results(results, splits=("val", "test"))
+    expected = every[every["split"].isin(("val", "test"))].reset_index(drop=True)
+    pd.testing.assert_frame_equal(some, expected[list(some)], check_dtype=False)
+
+
 def test_an_empty_directory(tmp_path: Path) -> None:
     assert load_results(tmp_path).empty
     assert load_results(tmp_path / "none").empty
