@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from functools import cache, cached_property
 from typing import Any, TypeGuard
 
+import numpy as np
 import pandas as pd
 import yaml
 
@@ -39,27 +40,26 @@ class Setting:
     def done(self) -> pd.DataFrame:
         return self.runs[self.runs["status"] == "done"]
 
-    def count(self, status: str) -> int:
-        return int((self.runs["status"] == status).sum())
+    @cached_property
+    def statuses(self) -> list[str]:
+        return list(self.runs["status"])
 
-    @property
-    def lost(self) -> float:
-        """The share of diverged runs among those that came to a result."""
-        ended = len(self.done) + self.count("diverged")
-        return self.count("diverged") / ended if ended else 0.0
+    def count(self, status: str) -> int:
+        return self.statuses.count(status)
 
     def scores(self, column: str, sign: int) -> dict[int, float]:
         """Of every seed that came to a result, more is better; -inf for a diverged one."""
-        ended = self.runs[self.runs["status"].isin(("done", "diverged"))]
         return {
             int(seed): -math.inf if status == "diverged" else sign * float(value)
-            for seed, status, value in zip(ended["seed"], ended["status"], ended[column], strict=True)
+            for seed, status, value in zip(self.runs["seed"], self.statuses, self.runs[column], strict=True)
+            if status in ("done", "diverged")
         }
 
     def order(self, column: str, sign: int) -> tuple[bool, float, float]:
-        """Less is better: whether nothing has ended, then the share of diverged seeds, then the mean score."""
-        nothing = self.done.empty
-        return nothing, self.lost, math.inf if nothing else -sign * float(self.done[column].mean())
+        """Less is better: whether nothing has ended, then the share of diverged seeds, then the mean of the others."""
+        scores = self.scores(column, sign).values()
+        done = [score for score in scores if score > -math.inf]
+        return not done, 1 - len(done) / max(1, len(scores)), -math.fsum(done) / len(done) if done else math.inf
 
     def text(self, edges: Mapping[str, str] | None = None) -> str:
         """lr=0.1 k=5; edges: what to say of some of them."""
@@ -113,7 +113,8 @@ class Problem:
         on few seeds, and the chosen setting run on more."""
         same = self.on_common_seeds(tried)
         orders = [
-            (one.done.empty, one.lost, of.order("choosing", self.sign)[-1]) for one, of in zip(tried, same, strict=True)
+            (*one.order("choosing", self.sign)[:2], of.order("choosing", self.sign)[-1])
+            for one, of in zip(tried, same, strict=True)
         ]
         return tried[orders.index(min(orders))]
 
@@ -121,8 +122,12 @@ class Problem:
         """The settings with those of their runs whose seeds all have; whole where that leaves nothing of one."""
         ended = [set(one.scores("choosing", self.sign)) for one in tried]
         common = set.intersection(*filter(None, ended)) if any(ended) else set()
-        same = [replace(one, runs=one.runs[one.runs["seed"].isin(common)]) for one in tried]
-        return [one if of.done.empty else of for one, of in zip(tried, same, strict=True)]
+
+        def same(one: Setting) -> Setting:
+            of = replace(one, runs=one.runs[one.runs["seed"].isin(common)])
+            return of if of.count("done") else one
+
+        return [one if seeds == common else same(one) for one, seeds in zip(tried, ended, strict=True)]
 
     def edges(self, setting: Setting) -> dict[str, str]:
         """Which numbers of a setting are the least or the most that was tried, of three or more."""
@@ -162,7 +167,9 @@ def outcomes(runs: pd.DataFrame) -> pd.DataFrame:
 
     score, split = first("test", "val")
     choosing, choosing_split = first("val", "test")
-    return runs.assign(score=score, split=split, choosing=choosing, choosing_split=choosing_split)
+    wrappers = f"{OF_METHOD}wrappers"  # mappings, which have no hash
+    told = {wrappers: runs[wrappers].map(text)} if wrappers in runs else {}
+    return runs.assign(score=score, split=split, choosing=choosing, choosing_split=choosing_split, **told)
 
 
 @cache
@@ -180,8 +187,8 @@ def problems(runs: pd.DataFrame) -> Iterator[Problem]:
     for task, mine in runs.groupby(list(TASK), dropna=False, sort=True):
         mine = mine.fillna({k: v for k, v in NEUTRAL.items() if k in mine})  # what a run is from before the key
         keys = [c for c in mine.columns if c.startswith(OF_PROBLEM) or c in keys_of_a_run()]
-        differing = [k for k in keys if mine[k].map(text).nunique() > 1 and not told_by_name(mine, k)]
-        groups = mine.groupby([mine[k].map(text) for k in differing]) if differing else [((), mine)]
+        differing = [k for k in keys if texts(mine[k]).nunique() > 1 and not told_by_name(mine, k)]
+        groups = mine.groupby([texts(mine[k]) for k in differing]) if differing else [((), mine)]
         found = [problem(task, {k: group[k].iloc[0] for k in differing}, group) for _, group in groups]
         yield from sorted(found, key=lambda one: [order(v) for v in one.named.values()])
 
@@ -189,9 +196,7 @@ def problems(runs: pd.DataFrame) -> Iterator[Problem]:
 def told_by_name(runs: pd.DataFrame, key: str) -> bool:
     """Whether a node's class says no more than its name does."""
     node, _, last = key.rpartition(".")
-    return last == "_target_" and bool(
-        (runs[key].map(text).groupby(runs[f"{node}.name"].map(text)).nunique() == 1).all()
-    )
+    return last == "_target_" and bool((texts(runs[key]).groupby(texts(runs[f"{node}.name"])).nunique() == 1).all())
 
 
 def problem(task: Any, named: Mapping[str, Any], runs: pd.DataFrame) -> Problem:
@@ -199,16 +204,16 @@ def problem(task: Any, named: Mapping[str, Any], runs: pd.DataFrame) -> Problem:
     tried = {}
     for method, mine in runs.groupby("optimizer", sort=True):
         keys = [c for c in mine.columns if c.startswith(OF_METHOD)]
-        differing = [k for k in keys if mine[k].map(text).nunique() > 1]
+        differing = [k for k in keys if texts(mine[k]).nunique() > 1]
         telling = [*(k for k in differing if k != f"{OF_METHOD}wrappers"), *(OF_METHOD + k for k in NAMED_ALWAYS)]
         names = [k for k in keys if k in telling]
-        label = mine[differing].map(text).agg("|".join, axis=1) if differing else pd.Series("", mine.index)
+        label = mine[differing].apply(texts).agg("|".join, axis=1) if differing else pd.Series("", mine.index)
         tried[str(method)] = label.nunique()
-        mine = mine[~mine["studies"].map(is_only_trial).astype(bool)]
-        for _, alike in mine.groupby(label[mine.index]):
-            first = alike.iloc[0]
-            values = {k.removeprefix(OF_METHOD): first[k] for k in names if not missing(first[k])}
-            settings.append(Setting(str(method), values, alike.sort_values("seed").drop_duplicates("seed")))
+        mine = mine[~mine["studies"].map(is_only_trial).astype(bool)].sort_values("seed")
+        again = pd.DataFrame({"label": label[mine.index], "seed": mine["seed"]}).duplicated()  # looked at more often
+        for _, alike in mine[~again].groupby(label[mine.index]):
+            values = {k.removeprefix(OF_METHOD): v for k in names if not missing(v := alike[k].iat[0])}
+            settings.append(Setting(str(method), values, alike))
     settings.sort(key=lambda one: (one.method, [order(v) for v in one.values.values()]))
     known = runs[runs["metric"].notna()]
     metric, direction = known[["metric", "direction"]].iloc[0] if len(known) else ("loss", "min")
@@ -222,6 +227,15 @@ def text(value: Any) -> str:
     if missing(value):
         return ""
     return str(int(value)) if isinstance(value, float) and value.is_integer() else OWN.sub(r"\1", str(value))
+
+
+def texts(column: pd.Series) -> pd.Series:
+    """`text` of a whole column, once for each value that it has."""
+    try:
+        codes, values = pd.factorize(column, use_na_sentinel=False)
+    except TypeError:  # what holds mappings has no hash
+        return column.map(text)
+    return pd.Series(np.array([text(v) for v in values], dtype=object)[codes], column.index)
 
 
 def missing(value: Any) -> bool:
