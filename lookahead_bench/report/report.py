@@ -11,7 +11,7 @@ import pandas as pd
 from lookahead_bench.errors import RunError
 from lookahead_bench.report import search
 from lookahead_bench.report.console import console
-from lookahead_bench.report.curves import draw_curves
+from lookahead_bench.report.curves import draw_curves, rows_of
 from lookahead_bench.report.settings import Problem, Setting, outcomes, problems
 from lookahead_bench.report.summary_table import summary_table
 from lookahead_bench.report.tables import Table
@@ -95,7 +95,7 @@ def curves(results_dir: str, of: list[Problem], stem: Path, task: tuple[object, 
         for setting in one.settings if every else one.chosen:
             for run_id, kind in zip(setting.runs["run_id"], setting.runs["weights"], strict=True):
                 variants[run_id], judged[run_id] = line_name(one, setting), kind
-    rows = load_results(results_dir, only=variants)
+    rows = rows_of(results_dir, variants)
     return draw_curves(
         rows.assign(variant=rows["run_id"].map(variants), judged=rows["run_id"].map(judged)), stem, title
     )
