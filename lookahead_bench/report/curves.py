@@ -19,7 +19,7 @@ MARKERS = "os^vDp<>hX*Pd8"
 LINES = ("-", "--", "-.", ":", (0, (5, 1)), (0, (3, 1, 1, 1, 1, 1)))
 
 
-def rows_of(results_dir: str, runs: Container[str]) -> pd.DataFrame:
+def curve_rows(results_dir: str, runs: Container[str]) -> pd.DataFrame:
     """The rows that curves of these runs are drawn from: the evaluations, or all where those are at the ends only."""
     scored = load_results(results_dir, only=runs, splits=("val", "test"))
     return scored if "step" in scored and scored["step"].nunique() > 2 else load_results(results_dir, only=runs)
@@ -78,7 +78,7 @@ def looks(methods: Sequence[str]) -> list[Look]:
 def scale(ax: Axes, drawn: Sequence[pd.DataFrame], metric: str) -> None:
     """Powers of ten where the values span many; an accuracy from where the curves part."""
     values = pd.concat(drawn)[metric]
-    if values.min() > 0 and values.max() > 1000 * values.min():
+    if values.min() > 0 and values.max() > 30 * values.min():
         ax.set_yscale("log")
     if metric == "accuracy":  # the start would flatten what is to be compared
         means = [one.groupby("oracle_calls")[metric].mean() for one in drawn]

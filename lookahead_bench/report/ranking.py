@@ -23,7 +23,7 @@ class Rank(NamedTuple):
     high: float | None
 
     def text(self) -> str:
-        return f"{self.value:g}" if self.low is None else f"{self.value:g} ({self.low:g} to {self.high:g})"
+        return f"{self.value:.3g}" if self.low is None else f"{self.value:.3g} ({self.low:.3g} to {self.high:.3g})"
 
 
 def ranks_over_seeds(scores: pd.DataFrame) -> dict[str, Rank]:

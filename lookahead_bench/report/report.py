@@ -10,11 +10,16 @@ import pandas as pd
 
 from lookahead_bench.errors import RunError
 from lookahead_bench.report import search
+from lookahead_bench.report.across import compare, draw_profile
 from lookahead_bench.report.console import console
-from lookahead_bench.report.curves import draw_curves, rows_of
+from lookahead_bench.report.curves import curve_rows, draw_curves
+from lookahead_bench.report.published import beside
+from lookahead_bench.report.sensitivity import draw_sensitivity
 from lookahead_bench.report.settings import Problem, Setting, outcomes, problems
 from lookahead_bench.report.summary_table import summary_table
 from lookahead_bench.report.tables import Table
+from lookahead_bench.report.targets import ToTarget, to_target
+from lookahead_bench.report.verdicts import as_table, verdicts
 from lookahead_bench.runs.results import load_results, load_runs
 
 
@@ -33,21 +38,30 @@ def write(
     directory.mkdir(parents=True, exist_ok=True)
     tables = []
     said: dict[str, str] = {}  # of a table: which files there are
-    for found in search_reports(results_dir, runs):
-        written, lines = search.write(found, directory)
-        tables.append(Table(found.name, f"{found.name}: a search", lines,
-                            narrow=[str(c) for c in lines if c not in search.WIDE]))  # fmt: skip
-        said[found.name] = written
-    for task, some in groupby(problems(outcomes(runs)), key=lambda one: one.task):
-        of = [one for one in some if one.settings]
-        if not of:
-            continue
+    for one in search_reports(results_dir, runs):
+        said[one.name], lines = search.write(one, directory)
+        narrow = [str(c) for c in lines if c not in search.WIDE]
+        tables.append(Table(one.name, f"{one.name}: a search", lines, narrow=narrow))
+    runs = outcomes(runs)
+    compared: list[tuple[Problem, dict[str, ToTarget]]] = []
+    for task, some in groupby((one for one in problems(runs) if one.settings), key=lambda one: one.task):
+        of = list(some)
         name = "-".join(str(part) for part in task if isinstance(part, str)) or "unreadable"
-        table = summary_table(name, of, every=every)
+        rows = rows_of(results_dir, of, every=every)
+        costs = [to_target(one, rows) for one in of]
+        compared += zip(of, costs, strict=True)
+        table = summary_table(name, of, costs, every=every)
         said[name] = table.save(directory)
-        figure = curves(results_dir, of, directory / name, task, every=every)
+        title = ", ".join(part for part in (task[0], task[2], f"scale={task[1]}") if isinstance(part, str))
         tables.append(table)
-        said[name] += f" and {figure} .pdf" if figure else ""
+        figures = [draw_curves(rows, directory / name, title), *draw_sensitivity(of, directory / name, title)]
+        said[name] += "".join(f" and {figure} .pdf" for figure in figures if figure)
+    if (found := compare(compared)) is not None:
+        tables.append(found[0])
+        said["problems"] = f"{found[0].save(directory)} and {draw_profile(found[1], directory / 'problems')} .pdf"
+    for table in of_papers(results_dir, runs, [one for one, _ in compared]):
+        tables.append(table)
+        said[table.name] = table.save(directory)
     show(tables, said, form)
 
 
@@ -62,13 +76,17 @@ def runs_of(results_dir: str, only: Mapping[str, str], study: str | None) -> pd.
     return runs
 
 
+def of_papers(results_dir: str, runs: pd.DataFrame, of: list[Problem]) -> list[Table]:
+    """What the papers published beside ours, and what these runs (`outcomes`) say of their claims."""
+    judged = verdicts(runs, lambda ids: load_results(results_dir, only=ids))
+    return [table for table in (beside(of), as_table(judged)) if table is not None]
+
+
 def show(tables: list[Table], said: Mapping[str, str], form: str) -> None:
     """On the terminal with where the files are; in the other forms the tables alone, for documents and programs."""
     out = console()
     if form == "csv":
-        frames = [table.csv().assign(table=table.name) for table in tables]
-        text = pd.concat([frame[["table", *frame.columns[:-1]]] for frame in frames]).to_csv(index=False)
-        out.print(text, end="", soft_wrap=True)
+        out.print("\n".join(table.csv().to_csv(index=False) for table in tables), end="", soft_wrap=True)
         return
     for table in tables:
         if form == "term":
@@ -86,19 +104,16 @@ def search_reports(results_dir: str, runs: pd.DataFrame) -> list[search.Found]:
     return list(search.searches(load_results(results_dir, only=ids))) if ids else []
 
 
-def curves(results_dir: str, of: list[Problem], stem: Path, task: tuple[object, ...], *, every: bool) -> Path | None:
-    """The curves of the settings that the table shows."""
-    dataset, scale, model = task
-    title = ", ".join(str(part) for part in (dataset, model, f"scale={scale}") if isinstance(part, str))
+def rows_of(results_dir: str, of: list[Problem], *, every: bool) -> pd.DataFrame:
+    """The rows of the settings that a table shows, with `variant`, what a curve of them is called, and `judged`, the
+    weights that their method is judged by."""
     variants, judged = {}, {}
     for one in of:
         for setting in one.settings if every else one.chosen:
             for run_id, kind in zip(setting.runs["run_id"], setting.runs["weights"], strict=True):
                 variants[run_id], judged[run_id] = line_name(one, setting), kind
-    rows = rows_of(results_dir, variants)
-    return draw_curves(
-        rows.assign(variant=rows["run_id"].map(variants), judged=rows["run_id"].map(judged)), stem, title
-    )
+    rows = curve_rows(results_dir, variants)
+    return rows.assign(variant=rows["run_id"].map(variants), judged=rows["run_id"].map(judged))
 
 
 def line_name(problem: Problem, setting: Setting) -> str:

@@ -87,7 +87,13 @@ class Problem:
     @property
     def text(self) -> str:
         """rho=-0.1 epochs=5; empty where the table has no other problem."""
-        return " ".join(f"{k.removeprefix('dataset.')}={shown(v)}" for k, v in self.named.items() if not missing(v))
+        named = {k.removeprefix("dataset.").removesuffix(".name"): v for k, v in self.named.items()}
+        return " ".join(f"{k}={shown(v)}" for k, v in named.items() if not missing(v))
+
+    @property
+    def run_ids(self) -> list[str]:
+        """Of the chosen settings."""
+        return [str(run_id) for one in self.chosen for run_id in one.runs["run_id"]]
 
     @property
     def sign(self) -> int:
@@ -105,15 +111,18 @@ class Problem:
     def best(self, tried: Sequence[Setting]) -> Setting:
         """Of one method's settings, on the seeds that all of them have where there are any: a grid may have been tried
         on few seeds, and the chosen setting run on more."""
+        same = self.on_common_seeds(tried)
+        orders = [
+            (one.done.empty, one.lost, of.order("choosing", self.sign)[-1]) for one, of in zip(tried, same, strict=True)
+        ]
+        return tried[orders.index(min(orders))]
+
+    def on_common_seeds(self, tried: Sequence[Setting]) -> list[Setting]:
+        """The settings with those of their runs whose seeds all have; whole where that leaves nothing of one."""
         ended = [set(one.scores("choosing", self.sign)) for one in tried]
         common = set.intersection(*filter(None, ended)) if any(ended) else set()
-
-        def order(one: Setting) -> tuple[bool, float, float]:
-            same = one.runs[one.runs["seed"].isin(common)]
-            mean = replace(one, runs=same if (same["status"] == "done").any() else one.runs)
-            return one.done.empty, one.lost, mean.order("choosing", self.sign)[-1]
-
-        return min(tried, key=order)
+        same = [replace(one, runs=one.runs[one.runs["seed"].isin(common)]) for one in tried]
+        return [one if of.done.empty else of for one, of in zip(tried, same, strict=True)]
 
     def edges(self, setting: Setting) -> dict[str, str]:
         """Which numbers of a setting are the least or the most that was tried, of three or more."""
@@ -171,10 +180,18 @@ def problems(runs: pd.DataFrame) -> Iterator[Problem]:
     for task, mine in runs.groupby(list(TASK), dropna=False, sort=True):
         mine = mine.fillna({k: v for k, v in NEUTRAL.items() if k in mine})  # what a run is from before the key
         keys = [c for c in mine.columns if c.startswith(OF_PROBLEM) or c in keys_of_a_run()]
-        differing = [k for k in keys if mine[k].map(text).nunique() > 1]
+        differing = [k for k in keys if mine[k].map(text).nunique() > 1 and not told_by_name(mine, k)]
         groups = mine.groupby([mine[k].map(text) for k in differing]) if differing else [((), mine)]
         found = [problem(task, {k: group[k].iloc[0] for k in differing}, group) for _, group in groups]
         yield from sorted(found, key=lambda one: [order(v) for v in one.named.values()])
+
+
+def told_by_name(runs: pd.DataFrame, key: str) -> bool:
+    """Whether a node's class says no more than its name does."""
+    node, _, last = key.rpartition(".")
+    return last == "_target_" and bool(
+        (runs[key].map(text).groupby(runs[f"{node}.name"].map(text)).nunique() == 1).all()
+    )
 
 
 def problem(task: Any, named: Mapping[str, Any], runs: pd.DataFrame) -> Problem:

@@ -13,7 +13,10 @@ from rich.text import Text
 from lookahead_bench.report.console import table as empty_table
 from lookahead_bench.runs.files import atomic
 
-LEFT = ("optimizer", "method", "settings", "chosen", "problem", "set-up", "claim", "evidence", "verdict", "differences")
+LEFT = {
+    "optimizer", "method", "settings", "chosen", "problem", "weights", "paper", "table", "published settings",
+    "our settings", "differences of set-up", "claim", "source", "on", "verdict", "evidence", "tuning",
+}  # fmt: skip
 LATEX = str.maketrans(
     {"&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}", "~": r"\textasciitilde{}",
      "^": r"\textasciicircum{}", "\\": r"\textbackslash{}", "±": r"$\pm$", "<": r"$<$", ">": r"$>$"}

@@ -1,13 +1,21 @@
-"""What it costs to reach a score, and who reaches it cheaply on how many tasks (performance profiles)."""
+"""What it costs to reach a score, and who reaches it cheaply on how many tasks (performance profiles).
+
+The target of a problem is what the median method ends at, on the split for choosing.
+"""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
+
+from lookahead_bench.report.settings import Problem, Setting
+
+CURRENCIES = {"oracle calls": "oracle_calls", "samples": "samples", "seconds": "seconds"}  # -> a row's column
 
 
 class Reached(NamedTuple):
@@ -41,3 +49,49 @@ def profile(costs: pd.DataFrame) -> pd.DataFrame:
     at = np.unique(np.concatenate([[1.0], ratios[np.isfinite(ratios)]]))
     shares = (ratios[None] <= at[:, None, None]).mean(axis=1)
     return pd.DataFrame(shares, index=pd.Index(at, name="ratio"), columns=costs.columns)
+
+
+@dataclass(frozen=True)
+class ToTarget:
+    """One method's seeds on their way to a target.
+
+    costs: by currency the median over seeds; reached, kept: how many came there, and were still there at the end, of n
+    """
+
+    target: float
+    costs: dict[str, float]
+    reached: int
+    kept: int
+    n: int
+
+
+def to_target(one: Problem, rows: pd.DataFrame) -> dict[str, ToTarget]:
+    """For every method at its chosen settings; empty where scores were made at the ends only.
+
+    rows: the rows of these runs, among others. A diverged run has never reached anything.
+    """
+    ends = [float(s.done["choosing"].mean()) for s in one.chosen if not s.done.empty]
+    if "split" not in rows or one.metric not in rows or not ends:
+        return {}
+    target = float(np.median(ends))
+    scored = rows[(rows["split"] == one.choosing) & (rows["weights"] == rows["judged"])].sort_values("step")
+    if scored.loc[scored["run_id"].isin(one.run_ids), "step"].nunique() < 3:
+        return {}
+    curves = {str(run_id): curve for run_id, curve in scored.groupby("run_id")}
+    return {s.method: of_setting(one, s, curves, target) for s in one.chosen if len(s.done) + s.count("diverged")}
+
+
+def of_setting(one: Problem, setting: Setting, curves: dict[str, pd.DataFrame], target: float) -> ToTarget:
+    ended = setting.runs[setting.runs["status"].isin(("done", "diverged"))]
+    found: dict[str, list[Reached]] = {name: [] for name in CURRENCIES}
+    for run_id, status in zip(ended["run_id"], ended["status"], strict=True):
+        curve = curves.get(run_id) if status == "done" else None
+        for name, column in CURRENCIES.items():
+            if curve is None:
+                found[name].append(Reached(math.inf, False))
+            else:
+                scores = one.sign * curve[one.metric]
+                found[name].append(reached(curve[column].tolist(), scores.tolist(), one.sign * target))
+    first = found["oracle calls"]
+    costs = {name: typical([r.cost for r in of]) for name, of in found.items()}
+    return ToTarget(target, costs, sum(r.cost < math.inf for r in first), sum(r.kept for r in first), len(first))
