@@ -19,7 +19,7 @@ MARKERS = "os^vDp<>hX*Pd8"
 LINES = ("-", "--", "-.", ":", (0, (5, 1)), (0, (3, 1, 1, 1, 1, 1)))
 
 
-def rows_of(results_dir: str, runs: Container[str]) -> pd.DataFrame:
+def curve_rows(results_dir: str, runs: Container[str]) -> pd.DataFrame:
     """The rows that curves of these runs are drawn from: the evaluations, or all where those are at the ends only."""
     scored = load_results(results_dir, only=runs, splits=("val", "test"))
     return scored if "step" in scored and scored["step"].nunique() > 2 else load_results(results_dir, only=runs)

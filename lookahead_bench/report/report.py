@@ -12,7 +12,7 @@ from lookahead_bench.errors import RunError
 from lookahead_bench.report import search
 from lookahead_bench.report.across import compare, draw_profile
 from lookahead_bench.report.console import console
-from lookahead_bench.report.curves import draw_curves
+from lookahead_bench.report.curves import curve_rows, draw_curves
 from lookahead_bench.report.published import beside
 from lookahead_bench.report.sensitivity import draw_sensitivity
 from lookahead_bench.report.settings import Problem, Setting, outcomes, problems
@@ -112,7 +112,7 @@ def rows_of(results_dir: str, of: list[Problem], *, every: bool) -> pd.DataFrame
         for setting in one.settings if every else one.chosen:
             for run_id, kind in zip(setting.runs["run_id"], setting.runs["weights"], strict=True):
                 variants[run_id], judged[run_id] = line_name(one, setting), kind
-    rows = load_results(results_dir, only=variants)
+    rows = curve_rows(results_dir, variants)
     return rows.assign(variant=rows["run_id"].map(variants), judged=rows["run_id"].map(judged))
 
 

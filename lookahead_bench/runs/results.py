@@ -50,7 +50,9 @@ def load_runs(results_dir: Path | str = "results", study: str | None = None) -> 
     for one in stored_runs(results_dir, study=study):
         columns = columns_of(one)
         before |= dict.fromkeys(columns)
-        record = {key: number(value) for key, value in flat(one.record) if key not in columns and value is not None}
+        record = {
+            key: number(value) for key, value in flat(one.record).items() if key not in columns and value is not None
+        }
         lines.append(columns | {"weights": judged_weights(record)} | record)
     if not lines:
         return pd.DataFrame(columns=["run_id", "status"])
@@ -163,23 +165,26 @@ def flat_config(directory: Path) -> dict[str, Any] | None:
     written = WRITTEN.match(content(directory / "config.yaml").decode(errors="replace"))
     with contextlib.suppress(ValueError, TypeError, AttributeError, yaml.YAMLError):
         if written:
-            return dict(pair for entry in KEY.split(written[1])[1:] for pair in parsed(entry))
+            return {key: value for entry in KEY.split(written[1])[1:] for key, value in parsed(entry).items()}
     config = stored_config(directory)
-    return None if config is None else dict(flat(config))
+    return None if config is None else flat(config)
 
 
 @cache
-def parsed(text: str) -> tuple[tuple[str, Any], ...]:
+def parsed(text: str) -> dict[str, Any]:
     """A mapping in YAML, flattened."""
-    return tuple(flat(yaml.load(text, Loader=LOADER)))
+    return flat(yaml.load(text, Loader=LOADER))
 
 
-def flat(node: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+def flat(node: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """{"a": {"b": [1]}} as {"a.b": (1,)}."""
+    found: dict[str, Any] = {}
     for key, value in node.items():
         if isinstance(value, dict):
-            yield from flat(value, f"{prefix}{key}.")
+            found |= flat(value, f"{prefix}{key}.")
         else:
-            yield f"{prefix}{key}", plain(value)
+            found[prefix + str(key)] = plain(value)
+    return found
 
 
 def plain(value: Any) -> Any:

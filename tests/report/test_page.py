@@ -26,9 +26,9 @@ CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two methods at four rates with three seeds, and pictures of one of them."""
+    """Two methods at three rates with three seeds, and pictures of one of them."""
     place = tmp_path_factory.mktemp("store")
-    fill(str(place), METHODS, rates=4, seeds=3)
+    fill(str(place), METHODS, rates=3, seeds=3)
     for run in (place / "runs").glob("digits-lookahead-s1-*"):
         (run / "samples").mkdir()
         for step in (0, 330):
@@ -127,6 +127,16 @@ def test_words_of_the_store_are_no_code(tmp_path: Path) -> None:
     assert "&lt;script&gt;alert" in text
 
 
+@pytest.mark.parametrize("record", ["{}", '{"status": "failed", "error": "no", "studies": ["a"]}'])
+def test_runs_without_a_result_have_a_page_too(record: str, tmp_path: Path) -> None:
+    fill(str(tmp_path), ("sgd",), rates=1, seeds=1)
+    (run,) = tmp_path.glob("runs/*")
+    (run / "run.json").write_text(record)
+    (run / "metrics.jsonl").unlink()
+    assert command(["report", f"html={tmp_path}/page.html", f"results_dir={tmp_path}"]) == 0
+    assert run.name in Parsed((tmp_path / "page.html").read_text()).cells
+
+
 def test_there_is_a_place_for_the_page(store: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for file in (store, store / "none" / "page.html"):
         assert command(["report", f"html={file}", f"results_dir={store}"]) == 2
@@ -175,7 +185,7 @@ def test_in_a_browser(width: int, browser: Any, page: Path) -> None:
         return browser.execute_script(f"const plot = {plot}; return {script}")
 
     hidden = "plot.renderers.filter(r => !r.visible).map(r => r.tags[0])"
-    assert set(drawn(hidden)) == set(range(2, 8))  # all but the two that validation chose
+    assert set(drawn(hidden)) == set(range(2, 6))  # all but the two that validation chose
     before = pixels()
     browser.find_element("css selector", "#digits-cpu-mlp-curves [data-line='0']").click()
     assert drawn(hidden).count(0) == 3

@@ -133,7 +133,7 @@ def test_keys_parsed_apart_are_the_file_parsed_whole(change: Callable[[str], str
         (tmp_path / "config.yaml").write_text(text)
         whole = stored_config(tmp_path)
         assert whole is not None
-        assert flat_config(tmp_path) == dict(flat(whole))
+        assert flat_config(tmp_path) == flat(whole)
 
 
 DAMAGES: dict[str, Callable[[Path], object]] = {

@@ -22,15 +22,18 @@ from bokeh.resources import INLINE
 from jinja2 import Environment
 
 from lookahead_bench.errors import ConfigError
+from lookahead_bench.report import search
+from lookahead_bench.report.curves import caption
 from lookahead_bench.report.page import sensitivity
 from lookahead_bench.report.page.figures import MARKED, MARKERS, bokeh_figure, dash, looks_of
 from lookahead_bench.report.page.lines import Figure, Group, curves
 from lookahead_bench.report.page.pictures import Strip, strips
 from lookahead_bench.report.plotting import Look
-from lookahead_bench.report.report import line_name, runs_of
+from lookahead_bench.report.report import line_name, of_papers, runs_of, search_reports
 from lookahead_bench.report.settings import Problem, outcomes, problems
 from lookahead_bench.report.summary_table import summary_table
 from lookahead_bench.report.tables import LEFT, Table
+from lookahead_bench.report.verdicts import trials_too
 from lookahead_bench.runs.files import atomic
 from lookahead_bench.runs.results import RECORD, load_results
 from lookahead_bench.runs.store import STATUSES
@@ -76,15 +79,19 @@ def write(file: str, results_dir: str, only: Mapping[str, str], study: str | Non
     """
     if not Path(file).parent.is_dir() or Path(file).is_dir():
         raise ConfigError(f"html={file}: names no file in a directory that exists")
-    runs = runs_of(results_dir, only, study)
-    tasks = list(tasks_of(results_dir, outcomes(runs)))
+    runs = outcomes(runs_of(results_dir, only, study))
+    tasks = list(tasks_of(results_dir, runs))
+    searched = [
+        Table(one.name, f"{one.name}: a search", search.table(one)) for one in search_reports(results_dir, runs)
+    ]
+    across = of_papers(results_dir, runs, [one for one in problems(runs) if one.settings])
     figures = [figure for task in tasks for figure in task.figures]
     plots: list[Model] = [bokeh_figure(figure) for figure in figures]
     page = {
         "style": HERE.joinpath("style.css").read_text(), "script": HERE.joinpath("page.js").read_text(),
         "subtitle": f"{len(runs):,} runs of {runs['optimizer'].nunique()} methods in {results_dir}", "tasks": tasks,
         "studies": studies(runs), "runs": listed(runs), "runs_words": runs_words(runs), "commands": commands(runs),
-        "left": LEFT, "command": shlex.join(command), "lines": lines(figures),
+        "searches": searched, "papers": across, "left": LEFT, "command": shlex.join(command), "lines": lines(figures),
         "legends": {one.name: legend(one) for one in figures},
     }  # fmt: skip
     template = Environment(autoescape=True).from_string(HERE.joinpath("template.html").read_text())
@@ -97,8 +104,7 @@ def write(file: str, results_dir: str, only: Mapping[str, str], study: str | Non
 
 def tasks_of(results_dir: str, runs: pd.DataFrame) -> Iterator[Task]:
     """One for every task and scale, in the order of their names. runs: as `outcomes` gives them."""
-    trials = runs.assign(studies=None)  # to a sensitivity the trials of a search are settings as others are
-    tried = {task: list(some) for task, some in groupby(problems(trials), key=lambda one: one.task)}
+    tried = {task: list(some) for task, some in groupby(problems(trials_too(runs)), key=lambda one: one.task)}
     for task, some in groupby(problems(runs), key=lambda one: one.task):
         of = [one for one in some if one.settings]
         if not of:
@@ -131,10 +137,14 @@ def groups_of(of: Sequence[Problem]) -> list[Group]:
 
 
 def curves_of(results_dir: str, name: str, problem: Problem, groups: Sequence[Group]) -> Iterator[Figure]:
+    if not groups:
+        return
     rows = load_results(results_dir, only={run_id for group in groups for run_id in group.run_ids})
+    done = rows[rows["status"] == "done"]
     also = next((names for names in rows["also"] if isinstance(names, tuple)), ())
     metrics = list(dict.fromkeys([problem.metric, *also, "loss"]))
-    found = curves(f"{name}-curves", "Curves: mean over seeds; band: the extreme seeds", groups, rows, metrics)
+    words = caption(rows, [done[done["run_id"].isin(set(group.run_ids))] for group in groups])
+    found = curves(f"{name}-curves", f"Curves: {words}", groups, rows, metrics)
     if found is not None:
         yield found
 
