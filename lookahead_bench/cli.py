@@ -45,7 +45,8 @@ Set (any key of `lookahead-bench --cfg job`):
 Other commands (--help on each):
   list [NAME]       optimizers, datasets, models, schedules, experiments; NAME: its equation, source, keys and ranges
   data NAME ...     download or check data sets        status [STUDY]  what the runs in results_dir are doing
-  report [STUDY]    tables and curves of the runs      figures [NAME]  the theory's, or those named
+  report [STUDY]    tables and curves of the runs; html=FILE: one page that opens offline
+  figures [NAME]    the theory's figures, or those named
   check             verify and mend the stored runs    sync            replay the stored runs into W&B
   bench [NAME]      measure the speed of this machine and this code
 

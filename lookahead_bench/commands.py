@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 
@@ -92,16 +92,44 @@ def status_command(argv: list[str]) -> int:
     return 0
 
 
+FORMATS = ("term", "md", "tex", "csv")
+
+
 def report_command(argv: list[str]) -> int:
     names, values = keys_and_names(
-        "report", "Tables (Markdown, CSV, LaTeX) and curves of the runs, under <results_dir>/report/.", argv,
-        {"results_dir": "results", "dataset": "", "scale": ""}, "[STUDY]",
+        "report",
+        "Tables of the runs, one line a method at the settings that validation chose (all=true: every setting), and "
+        "curves, written under <results_dir>/report/; "
+        f"format={'|'.join(FORMATS)} says how the tables are printed. html=FILE writes one page instead, which opens "
+        "offline.",
+        argv,
+        {"results_dir": "results", "dataset": "", "optimizer": "", "scale": "", "format": "term", "all": "false",
+         "html": ""},
+        "[STUDY]",
     )  # fmt: skip
+    choice("format", values["format"], FORMATS)
+    every = choice("all", values["all"], ("true", "false")) == "true"
+    study = one_study(names, "report")
+    only = {k: v for k, v in values.items() if k in ("dataset", "optimizer", "scale") and v}
+    if values["html"]:
+        from lookahead_bench.report.page import page
+
+        print(page.write(values["html"], values["results_dir"], only, study, ["lookahead-bench", "report", *argv]))
+        return 0
     from lookahead_bench.report.report import write  # pandas and matplotlib: not for --help
 
-    only = {k: v for k, v in values.items() if k in ("dataset", "scale") and v}
-    write(values["results_dir"], only, one_study(names, "report"))
+    write(values["results_dir"], only, study, form=values["format"], every=every)
     return 0
+
+
+def choice(key: str, value: str, allowed: Sequence[str]) -> str:
+    """The value. Errors: ConfigError where it is none of those allowed."""
+    if value not in allowed:
+        from lookahead_bench.configuration.targets import nearest
+        from lookahead_bench.errors import ConfigError
+
+        raise ConfigError(f"{key}={value}: is none of {', '.join(allowed)}{nearest(value, allowed)}")
+    return value
 
 
 def check_command(argv: list[str]) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -12,15 +12,23 @@ from matplotlib.ticker import PercentFormatter, StrMethodFormatter
 
 from lookahead_bench.report import plotting
 from lookahead_bench.report.plotting import Look
+from lookahead_bench.runs.results import load_results
 
 LABEL = 60  # characters in the legend: a longer one is wider than the column
 MARKERS = "os^vDp<>hX*Pd8"
 LINES = ("-", "--", "-.", ":", (0, (5, 1)), (0, (3, 1, 1, 1, 1, 1)))
 
 
+def curve_rows(results_dir: str, runs: Container[str]) -> pd.DataFrame:
+    """The rows that curves of these runs are drawn from: the evaluations, or all where those are at the ends only."""
+    scored = load_results(results_dir, only=runs, splits=("val", "test"))
+    return scored if "step" in scored and scored["step"].nunique() > 2 else load_results(results_dir, only=runs)
+
+
 def draw_curves(runs: pd.DataFrame, stem: Path, title: str) -> Path | None:
     """Draw the headline score; returns the PNG's path, or None where there are no curves.
 
+    runs: their rows, with `variant`, a line's name, and `judged`, the weights that its method is judged by.
     On the split for choosing, or, where that is scored at the ends only (toy tasks), from the training rows.
     """
     if "split" not in runs or not runs["metric"].notna().any():
@@ -34,7 +42,8 @@ def draw_curves(runs: pd.DataFrame, stem: Path, title: str) -> Path | None:
     if split is None:
         return None
     rows = scored[scored["split"] == split]
-    kinds = rows.groupby("variant")["weights"].agg(lambda w: w.unique()[-1])  # what the method is evaluated with
+    judged = rows[rows["weights"] == rows["judged"]]
+    kinds = (judged if split != "train" else rows).groupby("variant")["weights"].last()
     labels = [shortened(name if kind == "fast" else f"{name} ({kind})") for name, kind in kinds.items()]
     columns = max(1, int(plotting.WIDTH / (0.45 + 0.045 * max(map(len, labels)))))  # inches, of a line and a letter
     with plt.rc_context(plotting.STYLE):
@@ -69,7 +78,7 @@ def looks(methods: Sequence[str]) -> list[Look]:
 def scale(ax: Axes, drawn: Sequence[pd.DataFrame], metric: str) -> None:
     """Powers of ten where the values span many; an accuracy from where the curves part."""
     values = pd.concat(drawn)[metric]
-    if values.min() > 0 and values.max() > 1000 * values.min():
+    if values.min() > 0 and values.max() > 30 * values.min():
         ax.set_yscale("log")
     if metric == "accuracy":  # the start would flatten what is to be compared
         means = [one.groupby("oracle_calls")[metric].mean() for one in drawn]

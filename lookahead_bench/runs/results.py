@@ -1,82 +1,185 @@
-"""Everything that a results directory holds, as one data frame; the reports use nothing else."""
+"""Everything that a results directory holds, as data frames; the reports use nothing else.
+
+A line a run first (`load_runs`), from two small files each; rows (`load_results`) of those runs only that need them.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import logging
-from collections.abc import Container, Iterator, Mapping
+import re
+from collections.abc import Container, Iterator, Mapping, Sequence
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+import numpy as np
 import pandas as pd
+import yaml
 
 from lookahead_bench.runs.files import read_json
-from lookahead_bench.runs.store import believed, in_study, read_rows, run_directories, status_of, stored_config
+from lookahead_bench.runs.store import (
+    LOADER,
+    believed,
+    content,
+    in_study,
+    rows_in,
+    run_directories,
+    status_of,
+    stored_config,
+)
 
 log = logging.getLogger("lookahead_bench")
 NAMED = ("dataset", "optimizer", "model", "schedule")
 RECORD = ("status", "metric", "direction", "also", "git_revision", "samples_per_s", "replicas", "studies")
 WORDS = {"nan": float("nan"), "inf": float("inf"), "-inf": float("-inf")}
+WRITTEN = re.compile(r"#[^\n]*\nscientific:(\n.*?)\nexecution:\n", re.DOTALL)  # our config.yaml
+KEY = re.compile(r"\n(?=  [^ -])")  # before a key of `scientific`
 
 
-def plain(value: Any) -> Any:
-    return tuple(value) if isinstance(value, list) else value
+class Stored(NamedTuple):
+    """One run that is to be believed: its run.json, and its scientific configuration, flattened."""
+
+    directory: Path
+    record: dict[str, Any]
+    config: dict[str, Any]
 
 
-def flat(node: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for key, value in node.items():
-        if isinstance(value, Mapping):
-            yield from flat(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", plain(value)
+def load_runs(results_dir: Path | str = "results", study: str | None = None) -> pd.DataFrame:
+    """All runs below `results_dir`, or those of a study: one line a run, from its run.json and config.yaml.
 
-
-def run_columns(directory: Path, config: Mapping[str, Any]) -> dict[str, Any]:
-    """What is the same in every row of a run: its identity, its status, its scientific configuration, flattened."""
-    record = read_json(directory / "run.json") or {}
-    columns: dict[str, Any] = {"run_id": directory.name, **{key: plain(record.get(key)) for key in RECORD}}
-    columns["status"] = status_of(directory)
-    for group in NAMED:
-        columns[group] = (config.get(group) or {}).get("name")
-    columns["scale"] = config.get("scale")
-    return columns | {key: value for key, value in flat(config) if key not in NAMED}
+    Columns: run_id, status, dataset, optimizer, model, schedule (names), the scientific configuration (`seed`, `scale`,
+    `optimizer.lr`, ...), then `weights` (the kind that the method is judged by) and run.json's entries: step,
+    oracle_calls, samples, `final.SPLIT.WEIGHTS.METRIC`, `best.value`, `seconds.train`, command_line, ... A damaged run,
+    or a copy of another, is left out with a warning that names it.
+    """
+    lines = []
+    before: dict[str, None] = {}  # names of columns, in the order in which they appear
+    for one in stored_runs(results_dir, study=study):
+        columns = columns_of(one)
+        before |= dict.fromkeys(columns)
+        record = {
+            key: number(value) for key, value in flat(one.record).items() if key not in columns and value is not None
+        }
+        lines.append(columns | {"weights": judged_weights(record)} | record)
+    if not lines:
+        return pd.DataFrame(columns=["run_id", "status"])
+    frame = pd.DataFrame(lines)
+    return frame[[*before, *frame.columns.difference(list(before), sort=False)]]
 
 
 def load_results(
-    results_dir: Path | str = "results", only: Container[str] | None = None, study: str | None = None
+    results_dir: Path | str = "results",
+    only: Container[str] | None = None,
+    study: str | None = None,
+    splits: Sequence[str] = (),
 ) -> pd.DataFrame:
     """All runs below `results_dir`, those named in `only`, or those of a study: one line for each row of metrics.jsonl.
+
+    splits: read rows of these only; the evaluations alone are a tenth of most runs.
 
     Columns: run_id, status, dataset, optimizer, model, schedule (names), the scientific configuration (`seed`, `scale`,
     `optimizer.lr`, `dataset.rho`, ...), and those of the rows (step, oracle_calls, samples, epoch, seconds, split,
     weights, loss, ...). A run without rows has one line, so that it is counted. A damaged one, or a copy of another, is
     left out with a warning that names it.
     """
-    frames: list[pd.DataFrame] = []
-    of_runs: dict[str, None] = {}  # names of columns, in the order in which they appear
-    for directory in run_directories(results_dir):
-        if only is not None and directory.name not in only:
-            continue
-        if study is not None and not in_study(read_json(directory / "run.json") or {}, study):
-            continue
-        config = stored_config(directory)
-        if config is None:
-            log.warning("%s is left out: its config.yaml is missing or damaged", directory)
-        if config is None or not believed(directory):
-            continue
-        columns = run_columns(directory, config)
-        metrics = directory / "metrics.jsonl"
-        rows = read_frame(metrics) if metrics.exists() and metrics.stat().st_size else pd.DataFrame([{}])
-        known = {k: v for k, v in columns.items() if k not in rows.columns or k in ("run_id", "status")}
-        constant = pd.DataFrame({k: pd.Series([v] * len(rows), index=rows.index) for k, v in known.items()})
-        of_runs |= dict.fromkeys(constant.columns)
-        frames.append(pd.concat([constant, rows], axis=1))
+    runs, frames = [], []
+    for one in stored_runs(results_dir, only, study):
+        rows = read_frame(one.directory / "metrics.jsonl", splits)
+        for key in rows.columns.intersection(["run_id", "status"]):
+            del rows[key]
+        runs.append({key: value for key, value in columns_of(one).items() if key not in rows})
+        frames.append(rows)
     if not frames:
         return pd.DataFrame(columns=["run_id", "status"])
+    whose = np.repeat(np.arange(len(runs)), [len(rows) for rows in frames])
+    constant = pd.DataFrame(runs).loc[whose].reset_index(drop=True)
     frame = pd.concat(frames, ignore_index=True)
-    return frame[[*of_runs, *(c for c in frame.columns if c not in of_runs)]]
+    for key in frame.columns.intersection(constant.columns):  # one run's setting is another one's score
+        frame[key] = frame[key].astype(object).fillna(constant.pop(key))
+    return pd.concat([constant, frame], axis=1)
 
 
-def read_frame(path: Path) -> pd.DataFrame:
-    """The rows of a metrics.jsonl, with the words for non-finite numbers as the numbers they stand for."""
-    rows = [{k: WORDS.get(v, v) if isinstance(v, str) else v for k, v in row.items()} for row in read_rows(path)]
+def read_frame(path: Path, splits: Sequence[str] = ()) -> pd.DataFrame:
+    """The rows of a metrics.jsonl, of these splits or all, with the words for non-finite numbers as numbers."""
+    data = content(path)
+    if splits:
+        marks = [f'"split": "{split}"'.encode() for split in splits]
+        data = b"\n".join(line for line in data.split(b"\n") if any(mark in line for mark in marks))
+    rows = rows_in(data)
+    if any(f'"{word}"'.encode() in data for word in WORDS):
+        rows = [{k: number(v) for k, v in row.items()} for row in rows]
     return pd.DataFrame(rows or [{}])
+
+
+# ----------------------------------------------------------------------------------------------------------- one run
+
+
+def stored_runs(
+    results_dir: Path | str, only: Container[str] | None = None, study: str | None = None
+) -> Iterator[Stored]:
+    """Every run, those named in `only`, or those of a study; for one that is not to be believed there is a warning."""
+    for directory in run_directories(results_dir, only):
+        record = read_json(directory / "run.json") or {}
+        if study is not None and not in_study(record, study):
+            continue
+        config = flat_config(directory)
+        if config is None:
+            log.warning("%s is left out: its config.yaml is missing or damaged", directory)
+        elif believed(directory, record):
+            yield Stored(directory, record, config)
+
+
+def columns_of(run: Stored) -> dict[str, Any]:
+    """What is the same in every row of a run: its identity, its status, its scientific configuration."""
+    columns: dict[str, Any] = {"run_id": run.directory.name}
+    columns |= {key: plain(run.record.get(key)) for key in RECORD}
+    columns["status"] = status_of(run.directory, run.record)
+    columns |= {group: run.config.get(f"{group}.name") for group in NAMED}
+    columns["scale"] = run.config.get("scale")
+    return columns | {key: value for key, value in run.config.items() if key not in NAMED}
+
+
+def judged_weights(record: Mapping[str, Any]) -> str | None:
+    """The kind that the method is evaluated with: of those in `final.SPLIT.WEIGHTS.METRIC` the one scored last."""
+    scored = [key.split(".")[2] for key in record if key.startswith("final.") and key.count(".") > 2]
+    return scored[-1] if scored else None
+
+
+def flat_config(directory: Path) -> dict[str, Any] | None:
+    """The scientific configuration, flattened, or None where config.yaml is damaged.
+
+    A YAML parser takes longer than all else together, and runs differ in few keys: each key of `scientific` is parsed
+    once for all runs that have it letter for letter. What is not as we write it is parsed whole.
+    """
+    written = WRITTEN.match(content(directory / "config.yaml").decode(errors="replace"))
+    with contextlib.suppress(ValueError, TypeError, AttributeError, yaml.YAMLError):
+        if written:
+            return {key: value for entry in KEY.split(written[1])[1:] for key, value in parsed(entry).items()}
+    config = stored_config(directory)
+    return None if config is None else flat(config)
+
+
+@cache
+def parsed(text: str) -> dict[str, Any]:
+    """A mapping in YAML, flattened."""
+    return flat(yaml.load(text, Loader=LOADER))
+
+
+def flat(node: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """{"a": {"b": [1]}} as {"a.b": (1,)}."""
+    found: dict[str, Any] = {}
+    for key, value in node.items():
+        if isinstance(value, dict):
+            found |= flat(value, f"{prefix}{key}.")
+        else:
+            found[prefix + str(key)] = plain(value)
+    return found
+
+
+def plain(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
+
+
+def number(value: Any) -> Any:
+    return WORDS.get(value, value) if isinstance(value, str) else value

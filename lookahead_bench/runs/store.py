@@ -8,7 +8,7 @@ import json
 import logging
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -167,22 +167,29 @@ class RunDirectory:
         return read_rows(self.metrics_path)
 
 
-def run_directories(results_dir: Path | str) -> list[Path]:
-    """The directories of all runs, by name."""
-    files = (path for name in ("config.yaml", "run.json") for path in Path(results_dir, "runs").glob(f"*/{name}"))
-    return sorted({path.parent for path in files})
+def run_directories(results_dir: Path | str, only: Container[str] | None = None) -> list[Path]:
+    """The directories of all runs, or of those named in `only`, by name."""
+    runs = Path(results_dir, "runs")
+    names = sorted(os.listdir(runs)) if runs.is_dir() else []
+    names = names if only is None else [one for one in names if one in only]
+    return [
+        runs / one for one in names if any(os.path.exists(f"{runs}/{one}/{f}") for f in ("config.yaml", "run.json"))
+    ]
 
 
-def believed(directory: Path) -> bool:
-    """Whether what is stored there can be so; if not, one warning names it and says why."""
-    if why := damage(directory, read_json(directory / "run.json") or {}):
+def believed(directory: Path, record: Mapping[str, Any] | None = None) -> bool:
+    """Whether what is stored there can be so, given its run.json if that has been read; if not, one warning names it
+    and says why."""
+    if why := damage(directory, read_json(directory / "run.json") or {} if record is None else record):
         log.warning("%s is left out: %s", directory, why)
     return not why
 
 
-def status_of(directory: Path) -> str:
-    """The truth about a run: `running` without a living owner is `interrupted`."""
-    status = (read_json(directory / "run.json") or {}).get("status", "running")
+def status_of(directory: Path, record: Mapping[str, Any] | None = None) -> str:
+    """The truth about a run, given its run.json if that has been read: `running` without a living owner is
+    `interrupted`."""
+    record = read_json(directory / "run.json") or {} if record is None else record
+    status = record.get("status", "running")
     if status == "running" and not Lock(directory / "run.lock").held_by_another():
         return "interrupted"
     return str(status)
@@ -233,12 +240,20 @@ def content(path: Path) -> bytes:
 
 def read_rows(path: Path) -> list[dict[str, Any]]:
     """The whole rows of a metrics.jsonl; what is torn is left out."""
+    return rows_in(content(path))
+
+
+def rows_in(data: bytes) -> list[dict[str, Any]]:
+    """The rows in the content of a metrics.jsonl: at once where every line is one, else line by line."""
+    lines = data.decode(errors="replace").splitlines()
+    with contextlib.suppress(ValueError, RecursionError):
+        rows = json.loads(f"[{','.join(lines)}]")
+        if len(rows) == len(lines) and all(isinstance(row, dict) for row in rows):
+            return rows  # type: ignore[no-any-return]
     rows = []
-    for line in content(path).decode(errors="replace").splitlines():
-        try:
+    for line in lines:
+        with contextlib.suppress(ValueError, RecursionError):
             row = json.loads(line)
-        except (ValueError, RecursionError):
-            continue
-        if isinstance(row, dict):
-            rows.append(row)
+            if isinstance(row, dict):
+                rows.append(row)
     return rows

@@ -214,7 +214,7 @@ def test_what_is_unforeseen_is_one_line_and_a_file(
     from lookahead_bench.report import report
 
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    monkeypatch.setattr(report, "summarise", lambda runs: runs["no such\ncolumn"])
+    monkeypatch.setattr(report, "outcomes", lambda runs: runs["no such\ncolumn"])
     assert command(["report", f"results_dir={store}"]) == 1
     (line,) = capsys.readouterr().err.splitlines()
     found = re.fullmatch(r"lookahead-bench: KeyError: .*no such.*; the traceback is in (\S+)\)", line)
