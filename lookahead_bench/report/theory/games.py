@@ -69,7 +69,7 @@ def slow(frame: pd.DataFrame, game: str, name: str) -> pd.DataFrame:
     is_app = (frame["optimizer"] == "rapp") & (frame["optimizer.relaxation"] == 1.0)
     chosen = is_app if name == "app" else (frame["optimizer"] == name) & ~is_app
     rows = plot.train(frame[chosen & (frame["dataset"] == game)]).sort_values("step")
-    return rows[rows["step"] % METHODS[name].settings.get("k", 1) == 0]
+    return rows[rows["step"] % int(METHODS[name].settings.get("k", 1)) == 0]
 
 
 def local_factor(game: str, name: str) -> float:
