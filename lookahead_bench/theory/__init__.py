@@ -16,6 +16,7 @@ from lookahead_bench.theory.linear import (
     LINEAR_BASES,
     calls_per_step,
     factor,
+    factor_per_call,
     linear_map,
     spectral_radius,
 )
@@ -37,6 +38,7 @@ __all__ = [
     "eg",
     "expected_loss",
     "factor",
+    "factor_per_call",
     "game_eigenvalue",
     "gda",
     "heavy_ball",

@@ -19,6 +19,8 @@ VARIANTS = [(name, []) for name in CLOSED] + [
     ("bilinear", ["dataset.batch_size=7"]),
     ("polar_game", ["dataset.case=hard", "dataset.noise=0.5"]),
     ("saddle", ["dataset.e1=0.0", "dataset.e2=1.0", "dataset.noise=0.1"]),
+    ("dirac_gan", ["dataset.loss=saturating"]),
+    ("dirac_gan", ["dataset.loss=non_saturating"]),
     ("quadratic", ["dataset.dim=1", "dataset.noise=0.1"]),
 ]
 

@@ -76,7 +76,7 @@ def local_factor(game: str, name: str) -> float:
     """Of an oracle call, where F is its linear part at the solution."""
     one, method = GAMES[game], METHODS[name]
     node = {"base": {"_target_": "torch.optim.SGD"}, "lr": one.lr, "wrappers": method.wrappers, **method.settings}
-    return float(theory.factor(node, one.jacobian) ** (1 / theory.calls_per_step(node)))
+    return theory.factor_per_call(node, one.jacobian)
 
 
 def compare(frame: pd.DataFrame) -> list[Comparison]:

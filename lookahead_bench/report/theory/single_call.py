@@ -65,7 +65,7 @@ def draw_linear(ax: Any, frame: pd.DataFrame) -> None:
     for _, mine in plot.train(frame).groupby(["optimizer", "optimizer.lr"]):
         node, name = node_of(mine), str(mine["optimizer"].iloc[0])
         lr = node["lr"]
-        factor = theory.factor(node, A) ** (2 / theory.calls_per_step(node))
+        factor = theory.factor_per_call(node, A) ** 2
         mean = mine.groupby("oracle_calls")["squared"].mean()
         look = plot.LOOKS[name]
         tail = np.array([40.0, 100.0])
