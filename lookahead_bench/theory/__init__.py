@@ -25,6 +25,7 @@ from lookahead_bench.theory.ppca import ppca_optimum
 from lookahead_bench.theory.radam import (
     adaptive_rate_variance,
     adaptive_rate_variance_first_order,
+    effective_gradients,
     radam_rectifier,
     radam_rho,
 )
@@ -35,6 +36,7 @@ __all__ = [
     "adaptive_rate_variance",
     "adaptive_rate_variance_first_order",
     "calls_per_step",
+    "effective_gradients",
     "eg",
     "expected_loss",
     "factor",
