@@ -129,9 +129,10 @@ class Composed:
 
 
 def plain(composed: DictConfig) -> dict[str, Any]:
-    """The resolved nodes without Hydra's own; a toy task has no model."""
+    """The resolved nodes without Hydra's own and the facts of an experiment; a toy task has no model."""
     nodes: dict[str, Any] = OmegaConf.to_container(composed, resolve=True)  # type: ignore[assignment]
-    return {"model": None} | {key: node for key, node in nodes.items() if key not in ("hydra", "experiment", "search")}
+    apart = ("hydra", "experiment", "search", identity.ABOUT)
+    return {"model": None} | {key: node for key, node in nodes.items() if key not in apart}
 
 
 LATE = re.compile(r"(?:study|optimizer\.[\w.]+)=")  # values that choose nothing

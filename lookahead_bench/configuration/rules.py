@@ -47,7 +47,8 @@ GPU = {
     "processes": "an integer >= 1",
 }
 
-# Optimizers of torch whose update acts on every number by itself, so that replicas cannot mix.
+# Optimizers (torch.optim's by their name) whose update acts on every number by itself, so that replicas cannot mix.
 ELEMENTWISE = (
     "ASGD", "Adadelta", "Adagrad", "Adam", "AdamW", "Adamax", "NAdam", "RAdam", "RMSprop", "Rprop", "SGD",
+    "lookahead_bench.optim.FirstMomentAdam",
 )  # fmt: skip
