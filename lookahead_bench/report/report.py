@@ -78,7 +78,7 @@ def runs_of(results_dir: str, only: Mapping[str, str], study: str | None) -> pd.
 
 def of_papers(results_dir: str, runs: pd.DataFrame, of: list[Problem]) -> list[Table]:
     """What the papers published beside ours, and what these runs (`outcomes`) say of their claims."""
-    judged = verdicts(runs, lambda ids: load_results(results_dir, only=ids))
+    judged = verdicts(runs, lambda ids: load_results(results_dir, only=ids, splits=("val", "test")))
     return [table for table in (beside(of), as_table(judged)) if table is not None]
 
 

@@ -207,7 +207,8 @@ def problem(task: Any, named: Mapping[str, Any], runs: pd.DataFrame) -> Problem:
         differing = [k for k in keys if texts(mine[k]).nunique() > 1]
         telling = [*(k for k in differing if k != f"{OF_METHOD}wrappers"), *(OF_METHOD + k for k in NAMED_ALWAYS)]
         names = [k for k in keys if k in telling]
-        label = mine[differing].apply(texts).agg("|".join, axis=1) if differing else pd.Series("", mine.index)
+        told = zip(*(texts(mine[k]) for k in differing), strict=True)
+        label = pd.Series(list(map("|".join, told)) if differing else "", mine.index)
         tried[str(method)] = label.nunique()
         mine = mine[~mine["studies"].map(is_only_trial).astype(bool)].sort_values("seed")
         again = pd.DataFrame({"label": label[mine.index], "seed": mine["seed"]}).duplicated()  # looked at more often

@@ -9,7 +9,7 @@ from bokeh.models import ColumnDataSource, HoverTool, NumeralTickFormatter, Rang
 from bokeh.plotting import figure
 
 from lookahead_bench.report.curves import looks
-from lookahead_bench.report.page.lines import STEPS, Figure, Points
+from lookahead_bench.report.page.lines import POINTS, STEPS, Figure, Points
 from lookahead_bench.report.plotting import Look
 
 DASHES = {"-": [], "--": [6, 3], "-.": [6, 3, 2, 3], ":": [2, 3]}  # pixels
@@ -78,10 +78,11 @@ def bokeh_figure(shown: Figure) -> Any:
         plot.xaxis.formatter = NumeralTickFormatter(format="0.[00]a")
     joined: list[Any] = []
     for i, (line, look) in enumerate(zip(shown.lines, looks_of(shown), strict=True)):
-        source = ColumnDataSource(in_view(line.views.get(view, {}), x))
+        source = ColumnDataSource(in_view(line.views.get(view, {}), x, MARKED if line.joined else POINTS))
         common: dict[str, Any] = {"source": source, "name": line.group.label, "visible": line.group.shown}
         band = plot.varea("x", "low", "high", color=look.colour, alpha=0.15, **common)
-        joined.append(plot.line("x", "mean", color=look.colour, line_width=2, line_dash=dash(look.line), **common))
+        joined.append(plot.line("x", "mean", color=look.colour, line_width=2, line_dash=dash(look.line),
+                                line_alpha=float(line.joined), **common))  # fmt: skip
         dots = plot.scatter("x", "mean", marker=MARKERS[look.marker].name, size="size", line_color=look.colour,
                             fill_color="white", line_width=1.5, **common)  # fmt: skip
         for renderer in (band, joined[-1], dots):
@@ -91,10 +92,10 @@ def bokeh_figure(shown: Figure) -> Any:
     return plot
 
 
-def in_view(points: Points, x: str) -> dict[str, Any]:
-    """What the page's own script sets when another view is chosen: the points, and a marker at a few of them."""
+def in_view(points: Points, x: str, marked: int) -> dict[str, Any]:
+    """What the page's own script sets when another view is chosen: the points, and a marker at so many of them."""
     values = {key: points.get(key, []) for key in ("mean", "low", "high")}
-    every = max(1, len(values["mean"]) // MARKED)
+    every = max(1, len(values["mean"]) // marked)
     return {"x": points.get(x, []), **values, "size": [0 if i % every else 8 for i in range(len(values["mean"]))]}
 
 

@@ -28,10 +28,11 @@ class Group:
 
 @dataclass(frozen=True)
 class Line:
-    """One group's points in every view of a figure that it has rows for."""
+    """One group's points in every view of a figure that it has rows for. joined: whether they are one line."""
 
     group: Group
     views: Mapping[str, Points]
+    joined: bool = True
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,11 @@ def figures(name: str, problem: Problem) -> Iterator[Figure]:
     view = view_name(problem.choosing, problem.metric)
     for key in swept([problem]):
         found = {method: over(key, problem, method) for method in dict.fromkeys(one.method for one in problem.settings)}
-        lines = [Line(Group(method, method, "", []), {view: line}) for method, line in found.items() if line[key]]
+        lines = [
+            Line(Group(method, method, "", []), {view: line}, joined=is_line(key, problem, method))
+            for method, line in found.items()
+            if line[key]
+        ]
         values = [x for line in found.values() for x in line[key]]
         wide = min(values) > 0 and max(values) >= 10 * min(values)
         of = f"; {problem.text}" if problem.text else ""
@@ -30,3 +34,10 @@ def over(key: str, problem: Problem, method: str) -> Points:
         name: [exact(getattr(of, how)()) for of in scores.values()]
         for name, how in (("mean", "mean"), ("low", "min"), ("high", "max"))
     }}  # fmt: skip
+
+
+def is_line(key: str, problem: Problem, method: str) -> bool:
+    """Whether most values were tried with the same other settings: not where each had its own (a random search)."""
+    tried = [one.values for one in problem.settings if one.method == method]
+    others = {str({k: v for k, v in values.items() if k != key}) for values in tried}
+    return 2 * len(tried) >= len({values.get(key) for values in tried}) * len(others)
