@@ -23,6 +23,7 @@ OWN = (
     "lookahead/ablation_",
     "lookahead/robustness_",
     "lookahead_minmax/fig_bilinear",
+    "radam/",
 )  # no paper's table: smaller, exact, a grid for the processor, or the table's own settings with one of them swept
 
 

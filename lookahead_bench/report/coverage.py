@@ -51,8 +51,9 @@ def rows() -> Iterator[tuple[str, str, str, str]]:
             ours = shown.pop(f"{key}/{name}", [])
             if bool(ours) == ("cannot" in figure):
                 raise ValueError(f"{key}/{name}: needs an experiment that shows it or a reason why none does, not both")
-            reasons = list(dict.fromkeys(differs for _, differs in ours if differs))
-            answer = f"differs: {'; '.join(reasons)}" if reasons else "regenerates"
+            reasons = {differs: one for one, differs in ours if differs}
+            several = [f"{differs} ({one})" for differs, one in reasons.items()] if len(reasons) > 1 else reasons
+            answer = f"differs: {'; '.join(several)}" if reasons else "regenerates"
             if not ours:
                 answer = f"cannot: {figure['cannot']}"
             commands = dict.fromkeys(f"`{command(one)}`" for one, _ in ours)
