@@ -55,7 +55,9 @@ class Verdict:
 
     @property
     def where(self) -> str:
-        return " ".join(part for part in (*self.one.task, self.one.text) if isinstance(part, str) and part)
+        values = self.one.settings[0].values
+        same = (f"{key}={shown(values[key])}" for key in self.asked.claim.get("matched", ()))
+        return " ".join(part for part in (*self.one.task, self.one.text, *same) if isinstance(part, str) and part)
 
     @property
     def needed(self) -> str:
