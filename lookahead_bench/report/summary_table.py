@@ -185,11 +185,12 @@ def notes(of: Sequence[Problem], every: bool, *, targets: bool) -> list[str]:
     said = ["Mean over seeds ± 95 % interval (Student's t)" + ("; of two seeds the range" if 2 in counts else "") +
             ("; of one seed its value, with neither interval nor test" if 1 in counts else "") + "."]  # fmt: skip
     if max(counts, default=0) >= ENOUGH:
-        said.append(
+        said += [
             "Bold, or *: the best, and what the paired test over common seeds does not tell from it at 5 % after "
-            "Holm's correction. d: the mean difference in standard deviations of the differences; seeds to decide: for that d "
-            "at 80 % power. rank: with its 95 % bootstrap interval over seeds."
-        )
+            "Holm's correction.",
+            "d: the mean difference in standard deviations of the differences; seeds to decide: for that d at 80 % "
+            "power; rank: with its 95 % bootstrap interval over seeds.",
+        ]
     if any(n > 1 for one in of for n in one.tried.values()):
         where = {one.choosing for one in of}
         only = " (the task has no other split)" if where == {"test"} else ""
