@@ -205,8 +205,8 @@ def problem(task: Any, named: Mapping[str, Any], runs: pd.DataFrame) -> Problem:
     for method, mine in runs.groupby("optimizer", sort=True):
         keys = [c for c in mine.columns if c.startswith(OF_METHOD)]
         differing = [k for k in keys if texts(mine[k]).nunique() > 1]
-        telling = [*(k for k in differing if k != f"{OF_METHOD}wrappers"), *(OF_METHOD + k for k in NAMED_ALWAYS)]
-        names = [k for k in keys if k in telling]
+        always = [k for k in keys if k.split(".")[1] in NAMED_ALWAYS]  # of every player
+        names = [k for k in keys if k in (*differing, *always) and k != f"{OF_METHOD}wrappers"]
         told = zip(*(texts(mine[k]) for k in differing), strict=True)
         label = pd.Series(list(map("|".join, told)) if differing else "", mine.index)
         tried[str(method)] = label.nunique()

@@ -30,7 +30,12 @@ def summary_table(
     numeric order, not only the chosen ones."""
     found = [block(one, cost, every) for one, cost in zip(of, costs or [{}] * len(of), strict=True)]
     lines = [line for texts, _, _ in found for line in texts]
-    columns = dict.fromkeys(c for line in lines for c in line if any(other.get(c) for other in lines))
+    columns = list(dict.fromkeys(c for line in lines for c in line if any(other.get(c) for other in lines)))
+    others = [c for c in columns if c.startswith("of the ")]  # kinds of weights, of which the first line may have none
+    if others:
+        rest = [c for c in columns if c not in others]
+        place = rest.index("weights") + 1
+        columns = [*rest[:place], *others, *rest[place:]]
     score = headed(of[0], of[0].split)
     ends, total = [], 0
     for texts, _, _ in found:
@@ -180,11 +185,12 @@ def notes(of: Sequence[Problem], every: bool, *, targets: bool) -> list[str]:
     said = ["Mean over seeds ± 95 % interval (Student's t)" + ("; of two seeds the range" if 2 in counts else "") +
             ("; of one seed its value, with neither interval nor test" if 1 in counts else "") + "."]  # fmt: skip
     if max(counts, default=0) >= ENOUGH:
-        said.append(
-            "Bold: the best, and what the paired test over common seeds does not tell from it at 5 % after Holm's "
-            "correction. d: the mean difference in standard deviations of the differences; seeds to decide: for that d "
-            "at 80 % power. rank: with its 95 % bootstrap interval over seeds."
-        )
+        said += [
+            "Bold, or *: the best, and what the paired test over common seeds does not tell from it at 5 % after "
+            "Holm's correction.",
+            "d: the mean difference in standard deviations of the differences; seeds to decide: for that d at 80 % "
+            "power; rank: with its 95 % bootstrap interval over seeds.",
+        ]
     if any(n > 1 for one in of for n in one.tried.values()):
         where = {one.choosing for one in of}
         only = " (the task has no other split)" if where == {"test"} else ""

@@ -53,7 +53,10 @@ class Table:
         return cells[[c for c in self.narrow if c in cells]] if narrow and self.narrow else cells
 
     def terminal(self) -> RichTable:
-        cells = self.cells(("", ""), narrow=True)
+        cells = self.cells(("", " *"), narrow=True)  # bold is lost in a pipe
+        if self.emphasised:
+            score = zip(cells[self.emphasised], self.bold, strict=True)
+            cells[self.emphasised] = [cell if bold else f"{cell}  " for cell, bold in score]
         shown = empty_table(self.title)
         for column in cells.columns:
             left = column in LEFT

@@ -55,7 +55,9 @@ class Verdict:
 
     @property
     def where(self) -> str:
-        return " ".join(part for part in (*self.one.task, self.one.text) if isinstance(part, str) and part)
+        values = self.one.settings[0].values
+        same = (f"{key}={shown(values[key])}" for key in self.asked.claim.get("matched", ()))
+        return " ".join(part for part in (*self.one.task, self.one.text, *same) if isinstance(part, str) and part)
 
     @property
     def needed(self) -> str:
@@ -78,7 +80,8 @@ def verdicts(runs: pd.DataFrame, rows: Rows) -> list[Verdict]:
         for paper in papers()
         for claim in paper.get("claims", ())
         for dataset, gap in claim["dataset"].items()
-        for verdict in TESTS[claim["test"]](Question(claim, paper["paper"], concerned(runs, dataset, claim), gap, rows))
+        for these in matched(concerned(runs, dataset, claim), claim)
+        for verdict in TESTS[claim["test"]](Question(claim, paper["paper"], these, gap, rows))
     ]
     ps = holm([one.compared.p if one.compared else None for one in found])
     return [one if p is None else replace(one, word=word_of(one.compared, p)) for one, p in zip(found, ps, strict=True)]
@@ -97,6 +100,15 @@ def word_of(compared: Paired | None, p: float | None) -> str:
     if compared is None or p is None or p >= SURE or not compared.sign:
         return "undecided"
     return "agrees" if compared.sign > 0 else "contradicts"
+
+
+def matched(runs: pd.DataFrame, claim: Mapping[str, Any]) -> Iterator[pd.DataFrame]:
+    """Where a claim is of methods that share the values of some settings, whatever validation says: one set each."""
+    keys = [OF_METHOD + key for key in claim.get("matched", ())]
+    if not keys:
+        yield runs
+    elif set(keys) <= set(runs):
+        yield from (of for _, of in runs.groupby(keys))
 
 
 # ------------------------------------------------------------------------------------------------------------ sides

@@ -93,6 +93,18 @@ def test_settings_of_one_method_against_each_other(tmp_path: Path, monkeypatch: 
     assert found.evidence.startswith("test accuracy 90.25 against 80.25")
 
 
+def test_at_the_same_rate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Validation would have sgd take another rate than lookahead."""
+    for seed in range(6):
+        for rate, mine, other in ((0.1, 0.8, 0.7), (0.2, 0.6, 0.9)):
+            write_run(tmp_path, "lookahead", seed, {"slow": mine + 0.001 * seed}, optimizer={"lr": rate})
+            write_run(tmp_path, "sgd", seed, {"fast": other}, optimizer={"lr": rate})
+    found = judge(tmp_path, claim("better", method="lookahead", other="sgd", matched=["lr"]), monkeypatch)
+    assert [(one.word, one.where) for one in found] == [
+        ("agrees", "digits cpu mlp lr=0.1"), ("contradicts", "digits cpu mlp lr=0.2"),
+    ]  # fmt: skip
+
+
 def test_wider(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of lookahead three decades of rates are within 2 % of its best, of sgd one value; in every seed alike."""
     for seed in range(6):
