@@ -45,6 +45,10 @@ format: $(VENV)/ready ## Format the code
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
+.PHONY: results
+results: $(VENV)/ready ## Regenerate the tables, curves and verdicts of every study in results/studies from its stored runs
+	for study in results/studies/*/; do $(BIN)/lookahead-bench report results_dir=$${study%/} || exit 1; done
+
 .PHONY: figures-theory
 figures-theory: $(VENV)/ready ## Regenerate every theory figure from nothing (deep_vae needs MNIST in DATA)
 	rm -rf results/theory

@@ -39,20 +39,22 @@ Set (any key of `lookahead-bench --cfg job`):
   results_dir=DIR   where runs are kept (results/)
   evaluate_every=2epochs   scores in between; also 100steps, 500oracle_calls
   study=NAME        a name for what the runs are made for; report NAME and status NAME show them
-  force=true        repeat a finished run
+  confirm=true      start a sweep of more than 1,000 runs
+  force=true        repeat finished runs; force=failed begins failed ones anew
 
 Other commands (--help on each):
   list [NAME]       optimizers, datasets, models, schedules, experiments; NAME: its equation, source, keys and ranges
   data NAME ...     download or check data sets        status [STUDY]  what the runs in results_dir are doing
   report [STUDY]    tables and curves of the runs; html=FILE: one page that opens offline
   figures [NAME]    the theory's figures, or those named
-  check             verify and mend the stored runs    sync            replay finished runs into W&B
+  check             verify and mend the stored runs    sync            replay the stored runs into W&B
   bench [NAME]      measure the speed of this machine and this code
 
 Options:
   -m, --multirun    sweep over comma-separated values; hydra/launcher=joblib|slurm|ray runs several at a time,
                     hydra/launcher=replicas joins those that one batched program can compute;
                     with search=halton|random|tpe every combination gets as many trials, then fresh seeds
+  --dry-run         what there is to do: runs, oracle calls, time, disk; with or without -m
   --cfg job         show the composed configuration and stop (Hydra's --info and --shell-completion work too)
   --version, -h, --help
 """
@@ -134,6 +136,7 @@ def experiment(argv: list[str]) -> int:
 
     parser = get_args_parser()
     parser.error = wrong_arguments  # type: ignore[method-assign]
+    parser.add_argument("--dry-run", action="store_true")
     args = parser.parse_intermixed_args(argv)
     words = [o for o in args.overrides if "=" not in o and o.replace("_", "").isalnum()]
     if words:
@@ -151,6 +154,8 @@ def experiment(argv: list[str]) -> int:
         args.overrides.append(f"hydra.searchpath=[file://{os.path.abspath(args.config_dir)}]")
     if args.cfg or args.info or args.shell_completion or args.hydra_help:
         return inspect(args, parser)
+    if args.dry_run:
+        return dry_run(args.overrides, args.multirun)
     return sweep(args.overrides) if args.multirun else single(args.overrides)
 
 
@@ -186,27 +191,43 @@ def single(overrides: list[str]) -> int:
     if search := next((o for o in overrides if o.startswith("search=") and o != "search=null"), None):
         wrong_arguments(f"{search}: is a sweep; add -m")
     settings = configuration.load(overrides)
+    from lookahead_bench.report.plan import announce
     from lookahead_bench.runs.processes import follows
     from lookahead_bench.studies import do
 
+    if not follows(settings):
+        announce(settings)
     do(settings, table=True, quiet=follows(settings))
     return 0
 
 
+def dry_run(overrides: list[str], multirun: bool) -> int:
+    """What the same command without --dry-run has to do, and what that will cost."""
+    from lookahead_bench import configuration
+    from lookahead_bench.report.plan import show
+    from lookahead_bench.studies import Study
+
+    study = Study.of(overrides) if multirun else None
+    if multirun and study is None:
+        wrong_arguments("--dry-run: this sweeper decides as it goes; ask without -m what one of its runs costs")
+    show(study.jobs.values() if study else [configuration.load(overrides)])
+    if study and study.later:
+        say(f"{study.later} runs more follow from what these will say")
+    return 0
+
+
 def sweep(overrides: list[str]) -> int:
-    """Every job is checked before the first one starts; then Hydra's launcher does what is missing."""
-    from lookahead_bench.configuration.compose import PRIMARY, hydra_main
-    from lookahead_bench.configuration.messages import COMPOSING, translate
-    from lookahead_bench.studies import Doer, Study, succeeded
+    """Every job that is known is checked before the first one starts; then Hydra's launcher does what is missing."""
+    from lookahead_bench.studies import Study, succeeded
 
     study = Study.of(overrides)
-    if study is None:  # a sweeper that decides as it goes
-        try:
-            hydra_main().multirun(PRIMARY, Doer({}, wait=True), overrides, with_log_configuration=False)
-        except COMPOSING as error:
-            raise translate(error, overrides) from None
-        return 0
-    counts = study.run()
+    if study is None:
+        from lookahead_bench import deciding
+
+        counts = deciding.sweep(overrides)
+    else:
+        study.require_confirmation()
+        counts = study.run()
     say(f"{counts.total()} runs: " + ", ".join(f"{n} {status}" for status, n in sorted(counts.items())))
     return 0 if succeeded(counts) else 1
 

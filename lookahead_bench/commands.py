@@ -145,7 +145,7 @@ def sync_command(argv: list[str]) -> int:
     from lookahead_bench.runs.sync import sync
 
     _, values = keys_and_names(
-        "sync", "Replay the curves of finished runs into W&B under their fixed ids.", argv,
+        "sync", "Replay the stored runs into W&B: their curves, under fixed ids, in the groups of their studies.", argv,
         {"results_dir": "results", "project": "lookahead-bench", "entity": ""},
     )  # fmt: skip
     return sync(values["results_dir"], values["project"], values["entity"] or None)

@@ -85,4 +85,4 @@ class Following:
 def unfinished(config: Config) -> list[RunDirectory]:
     """The runs of a job that are to be done."""
     runs = [RunDirectory(one) for one in config.seeds()]
-    return [one for one in runs if config["force"] or not one.finished()]
+    return [one for one in runs if one.due()]

@@ -17,6 +17,7 @@ from typing import Any
 import torch
 
 from lookahead_bench.errors import ConfigError
+from lookahead_bench.machine import processor
 from lookahead_bench.ranks import ALONE, Ranks
 
 COMPILE_PAYS_FROM = 200_000  # training samples; compiling a ResNet takes tens of seconds
@@ -103,9 +104,7 @@ class Machine:
 
 def describe(settings: Settings, processes: int) -> dict[str, Any]:
     """The machine, for run.json."""
-    lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
-    model = next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), platform.processor())
-    found: dict[str, Any] = {"processor": model, "cores": os.cpu_count(), "threads": settings.threads}
+    found: dict[str, Any] = {"processor": processor(), "cores": os.cpu_count(), "threads": settings.threads}
     if settings.device.type == "cuda":
         found["gpu"] = torch.cuda.get_device_name(settings.device)
     return found | {

@@ -4,7 +4,7 @@
     a list of integers >= 1                 a list of 2 finite numbers >= 0 and < 1
     an increasing list of finite numbers > 0 and < 1
     one of none, pullback, reset            true or false                     a text that is not empty         a list
-    null or ..., auto or ...                any of these, or that word
+    null or ..., auto or ..., failed or ... any of these, or that word
 
 One sentence is the check, the error message and what `lookahead-bench list` prints.
 """
@@ -49,7 +49,7 @@ def require(text: str, name: str, value: object) -> None:
 
 
 def _holds(text: str) -> Holds:
-    if found := re.fullmatch(r"(null|auto) or (.*)", text):
+    if found := re.fullmatch(r"(null|auto|failed) or (.*)", text):
         word, inner = None if found[1] == "null" else found[1], _holds(found[2])
         return lambda v: v == word or inner(v)
     if text.startswith("one of "):

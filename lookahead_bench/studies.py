@@ -31,7 +31,7 @@ from lookahead_bench.runs.files import read_json
 from lookahead_bench.runs.lock import Lock
 from lookahead_bench.runs.news import failed, failure, news, now
 from lookahead_bench.runs.processes import meeting_place
-from lookahead_bench.runs.run import RunResult, execute_jointly
+from lookahead_bench.runs.run import RunResult, execute_jointly, stored
 from lookahead_bench.runs.signals import StopSignals, stopped_between_runs
 from lookahead_bench.runs.store import FINISHED, RunDirectory, status_of
 
@@ -44,6 +44,7 @@ if TYPE_CHECKING:
 Job = tuple[str, ...]  # its overrides
 End = float | str | InterruptedBySignal | None  # of a job, see Doer
 HERE = ("basic", "replicas")  # launchers that do their jobs in this process
+MANY = 1000  # runs, from which on a sweep asks before it begins
 
 
 @dataclass(frozen=True)
@@ -82,6 +83,11 @@ class Study:
         every = {job: config for part in parts if part for job, config in part.jobs.items()}
         return cls((f"experiment={found[0]}", *overrides), every, composing)
 
+    @property
+    def later(self) -> int:
+        """How many runs follow from what these will say."""
+        return 0
+
     def runs(self) -> Iterator[Config]:
         """One configuration a run."""
         return (one for config in self.jobs.values() for one in config.seeds())
@@ -93,6 +99,15 @@ class Study:
     def missing_runs(self) -> list[Config]:
         return [one for one in self.runs() if is_missing(one)]
 
+    def require_confirmation(self) -> None:
+        """Errors: ConfigError where more than MANY runs are to be done, and nobody has said `confirm=true`."""
+        runs = list(self.runs())
+        if len(runs) > MANY and not runs[0]["confirm"] and (todo := sum(map(is_missing, runs))) > MANY:
+            raise ConfigError(
+                f"a sweep of {len(runs):,} runs, of which {todo:,} are to do: confirm=true starts it, and --dry-run "
+                "estimates what it costs"
+            )
+
     def require_data(self) -> None:
         """Errors: DataError where data of a missing run are neither here nor within reach."""
         from lookahead_bench.data.fetch import PATIENCE, within_reach
@@ -100,11 +115,11 @@ class Study:
         for name, data_dir in {(config.data, config["data_dir"]) for config in self.missing_runs()}:
             within_reach(name, data_dir, PATIENCE)
 
-    def check(self) -> None:
+    def check(self, todo: Iterable[Job]) -> None:
         """Refuse a study with something that cannot be built, before its first run. Errors: ConfigError."""
         if any(map(meeting_place, self.jobs.values())):
             raise ConfigError("gpu=ddp: a sweep starts the processes of each of its jobs; leave torchrun out")
-        configs = (self.jobs[job] for job in self.missing())
+        configs = (self.jobs[job] for job in todo)
         different = {str([one[k] for k in ("optimizer", "schedule", "gpu")] + [one.about]): one for one in configs}
         if different:
             from lookahead_bench.build import resolve
@@ -118,11 +133,11 @@ class Study:
         A run that another process holds is passed over, and looked at again when the others are done and it is let go.
         One that fails meanwhile, here or elsewhere, is not tried again.
         """
-        self.check()
         todo = dict.fromkeys(self.missing())
+        self.check(todo)
         for job, config in self.jobs.items():
             if job not in todo:
-                do(config, quiet=quiet)  # its stored result
+                told(stored(config), quiet=quiet)
         if todo:
             self.do_all(list(todo), quiet=quiet)
         places = (RunDirectory(one).path for one in self.runs())
@@ -193,7 +208,7 @@ class Study:
     def is_open(self, job: Job, doer: Doer) -> bool:
         """Whether a job is still to be done: a run of it is missing, and none has failed since the sweep began."""
         runs = [RunDirectory(one) for one in self.jobs[job].seeds()]
-        over = [news(one, doer.since, FINISHED) if one.config["force"] else one.finished() for one in runs]
+        over = [news(one, doer.since, FINISHED) if one.config["force"] is True else one.finished() for one in runs]
         return not all(over) and failure(runs, doer.since) is None
 
     def locks(self, job: Job) -> list[Lock]:
@@ -252,15 +267,22 @@ def is_loss(error: Exception) -> bool:
     return isinstance(error, BrokenExecutor) or type(error).__module__.split(".")[0] in ("ray", "submitit")
 
 
+def own_overrides(job: Iterable[str]) -> Job:
+    """Those of a job that are not for Hydra alone."""
+    own = (o for o in job if o.startswith("hydra.searchpath=") or not o.startswith(("hydra.", "hydra/")))
+    return tuple(dict.fromkeys(own))
+
+
 def is_missing(one: Config) -> bool:
-    return bool(one["force"]) or not RunDirectory(one).finished()
+    return RunDirectory(one).due()
 
 
 class Doer:
     """One job of a sweep, as Hydra calls it; gives the headline score, which optimising sweepers want.
 
     None where it was passed over, nan where it has failed. Where it is followed from another process, it says nothing
-    itself: a reason is given as text, and a signal as what it would have raised.
+    itself: a reason is given as text, and a signal as what it would have raised. To a sweeper that decides as it goes
+    the failure is raised: it is to record it, and a nan is none of its values.
 
     planned: the configurations of the jobs, where they are known; in another process a job composes its own.
     since: a run that has failed after this moment is not tried again. wait: for a run that another process holds,
@@ -286,13 +308,16 @@ class Doer:
         from hydra.core.hydra_config import HydraConfig
 
         hydra = HydraConfig.get()
-        job = (*hydra.overrides.hydra, *hydra.overrides.task)
-        return self.jointly([self.config(job)], optimises=hydra.runtime.choices["hydra/sweeper"] != "basic")[0]
+        try:
+            config = self.config((*hydra.overrides.hydra, *hydra.overrides.task))
+        except ConfigError as error:  # of a sweeper that decides as it goes
+            complain(error)
+            raise
+        return self.jointly([config], optimises=hydra.runtime.choices["hydra/sweeper"] != "basic")[0]
 
     def config(self, job: Iterable[str]) -> Config:
         """The configuration of a job, of whose overrides some may be Hydra's own."""
-        own = (o for o in job if o.startswith("hydra.searchpath=") or not o.startswith(("hydra.", "hydra/")))
-        overrides = tuple(dict.fromkeys(own))
+        overrides = own_overrides(job)
         return self.planned.get(overrides) or configuration.load(overrides)
 
     def jointly(self, configs: Sequence[Config], *, optimises: bool) -> list[End]:
@@ -312,8 +337,6 @@ class Doer:
         return failure([RunDirectory(one) for one in config.seeds()], self.since)
 
     def _jointly(self, configs: Sequence[Config], *, optimises: bool) -> list[End]:
-        from lookahead_bench.report.summary import tell
-
         listen()
         if self.elsewhere:
             be_a_worker()
@@ -324,17 +347,17 @@ class Doer:
                 raise RunError(reason)  # by another sweep
             ends = do_jointly(configs, wait=self.wait)
         except (ConfigError, DataError, RunError) as error:
-            if optimises:
-                raise
             if self.followed:
                 return [str(error)] * len(configs)
             complain(error)
+            if optimises:
+                raise
             return [math.nan] * len(configs)  # the others go on; the sweep counts these as failed
         except InterruptedBySignal as interrupted:
             return self.interrupted(interrupted, configs)
         for results in ends:
-            if not isinstance(results, Held) and not self.quiet and not self.followed:
-                tell(results, table=False)
+            if not isinstance(results, Held):
+                told(results, quiet=self.quiet or self.followed)
         for results in ends:
             if not isinstance(results, Held) and results[0].signal is not None:  # it was meant for the sweep as well
                 return self.interrupted(InterruptedBySignal(results[0].run_id, results[0].signal), configs)
@@ -353,12 +376,9 @@ def do(config: Config, *, table: bool = False, quiet: bool = False) -> None:
 
     Errors: RunError, one line, where a run failed.
     """
-    from lookahead_bench.report.summary import tell
-
     (results,) = do_jointly([config], wait=True)
     assert not isinstance(results, Held)
-    if not quiet:
-        tell(results, table=table)
+    told(results, table=table, quiet=quiet)
 
 
 def do_jointly(configs: Sequence[Config], *, wait: bool) -> list[list[RunResult] | Held]:
@@ -373,6 +393,13 @@ def do_jointly(configs: Sequence[Config], *, wait: bool) -> list[list[RunResult]
         first, others = configs[0].run_id, f" and {len(configs) - 1} jobs that are computed with it"
         who = first + (others if len(configs) > 1 else "")
         raise RunError(failed(who, f"{type(error).__name__}: {error}", path if kept else None)) from error
+
+
+def told(results: Sequence[RunResult], *, table: bool = False, quiet: bool = False) -> None:
+    from lookahead_bench.report.summary import tell
+
+    if not quiet:
+        tell(results, table=table)
 
 
 def succeeded(counts: Counter[str]) -> bool:

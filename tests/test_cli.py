@@ -62,7 +62,7 @@ LAZY = {
     "optimizer=alt_gda dataset=bilinear optimizer.order=foo": ("torch",),
     "report --help": ("torch", "pandas", "matplotlib"),
     "--cfg job": ("torch",),
-    "status": ("torch",),
+    "status": ("torch", "pandas"),
 }
 
 

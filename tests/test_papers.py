@@ -20,7 +20,10 @@ OWN = (
     "search/",
     "theory/",
     "lookahead/ptb_rates",
-)  # no paper's table: smaller, exact, or a grid for the processor
+    "lookahead/ablation_",
+    "lookahead/robustness_",
+    "lookahead_minmax/fig_bilinear",
+)  # no paper's table: smaller, exact, a grid for the processor, or the table's own settings with one of them swept
 
 
 @cache

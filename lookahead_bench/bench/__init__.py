@@ -14,6 +14,7 @@ BENCHMARKS = {
     "optimizers": "the wrappers' steps against their base's, and against pytorch_optimizer's Lookahead",
     "report": "`report` over a store of 10,000 runs of 370 rows each",
     "replicas": "R runs as one program against the same runs one after another",
+    "skips": "a sweep over finished runs against Hydra's own sweep over jobs that do nothing",
 }
 
 

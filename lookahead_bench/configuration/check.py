@@ -322,7 +322,7 @@ def unbatchable(nodes: Node, chain: Chain) -> str | None:
         return f"schedule={nodes['schedule']['name']} watches the score, and every run has one of its own"
     if nodes["gpu"].get("processes", 1) > 1:
         return "gpu.processes splits a run, and replicas join several"
-    if base.rpartition(".")[0] != "torch.optim" or base.rpartition(".")[2] not in rules.ELEMENTWISE:
+    if base.removeprefix("torch.optim.") not in rules.ELEMENTWISE:
         return f"{base} is not known to act on every number by itself"
     return f"{mixing} does not act on every number by itself" if mixing else None
 

@@ -137,6 +137,7 @@ class Loader(ConfigLoaderImpl):
         self.defaults = choices
         entries = [f"{group}={name}" for group, name in picks.items()]
         entries += [f"++{key}={literal(value)}" for key, value in values.items()]
+        entries += sweeper_entries(choices)
         # In a sweep over optimizers, optimizer.betas belongs to the jobs: the default optimizer need not have it.
         swept = swept_groups(parsed, choices) if run_mode == RunMode.MULTIRUN else ()
         own = [o for o in overrides if not o.lstrip("+").startswith(tuple(f"{group}." for group in swept))]
@@ -147,6 +148,12 @@ class Loader(ConfigLoaderImpl):
         if run_mode == RunMode.RUN:
             self._composed[asked] = copy.deepcopy(config), choices
         return config
+
+
+def sweeper_entries(choices: DictConfig) -> list[str]:
+    """What Optuna's sweeper cannot know: which way the headline score is better; and that a failed run stops nobody."""
+    known = {"direction": f"{OmegaConf.select(choices, 'dataset.about.direction')}imize", "max_failure_rate": "1.0"}
+    return [f"hydra.sweeper.{key}={value}" for key, value in known.items() if key in (choices.hydra.sweeper or ())]
 
 
 def check_hydra(config: DictConfig) -> None:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import copy
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.types import RunMode
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf, open_dict
 
 from lookahead_bench.configuration import identity, rules
 from lookahead_bench.configuration.check import check, require
@@ -72,41 +75,89 @@ def load(overrides: Sequence[str], composing: Loader | None = None) -> Config:
 
     composing: a loader that has composed like configurations before, or will be asked for this one again.
     """
-    composing = composing or loader()
-    try:
-        composed = composing.load_configuration(PRIMARY, list(overrides), RunMode.RUN)
-        assert composing.defaults is not None
-        nodes, defaults = plain(composed), plain(composing.defaults)
-    except COMPOSING as error:
-        raise translate(error, overrides, composing.defaults) from None
-    keys = {o.key_or_group for o in OverridesParser.create().parse_overrides(list(overrides))}
-    user = frozenset(key.split(".")[1] for key in keys if key.startswith("optimizer."))
-    nodes["study"] = nodes["study"] or OmegaConf.select(composed, "hydra.runtime.choices.experiment")
-    chosen = OmegaConf.select(composed, "hydra.runtime.choices.dataset")
-    if nodes["dataset"].get("name") == defaults["dataset"].get("name") != str(chosen).rpartition("/")[2]:
-        raise ConfigError(
-            f"dataset={chosen}: its YAML says name: {nodes['dataset'].get('name')}; it must be the file's"
-        )
-    chain = check(nodes, defaults, user)
-    return Config(normalised(nodes, chain), user)
+    return Composed.of(overrides, composing or loader()).config()
+
+
+@dataclass(frozen=True)
+class Composed:
+    """What Hydra has composed from some overrides, not yet checked.
+
+    keys: of the overrides; tree: without Hydra's own part; defaults: the nodes before any value was overridden;
+    dataset, experiment: what was chosen.
+    """
+
+    overrides: tuple[str, ...]
+    keys: frozenset[str]
+    tree: DictConfig
+    defaults: dict[str, Any]
+    dataset: str
+    experiment: str | None
+
+    @classmethod
+    def of(cls, overrides: Sequence[str], composing: Loader) -> Composed:
+        try:
+            tree = composing.load_configuration(PRIMARY, list(overrides), RunMode.RUN)
+            assert composing.defaults is not None
+            choices, defaults = tree.hydra.runtime.choices, plain(composing.defaults)
+            keys = {o.key_or_group for o in OverridesParser.create().parse_overrides(list(overrides))}
+        except COMPOSING as error:
+            raise translate(error, overrides, composing.defaults) from None
+        with open_dict(tree):
+            del tree["hydra"]
+        return cls(tuple(overrides), frozenset(keys), tree, defaults, choices.dataset, choices.experiment)
+
+    def config(self, late: Sequence[str] = ()) -> Config:
+        """late: values that override what is composed, as if they stood behind the other overrides."""
+        tree = self.tree
+        try:
+            parsed = OverridesParser.create().parse_overrides(list(late))
+            if late:
+                tree = copy.deepcopy(tree)
+                ConfigLoaderImpl._apply_overrides_to_config(parsed, tree)
+            nodes = plain(tree)
+        except COMPOSING as error:
+            raise translate(error, (*self.overrides, *late), OmegaConf.create(self.defaults)) from None
+        keys = self.keys | {o.key_or_group for o in parsed}
+        user = frozenset(key.split(".")[1] for key in keys if key.startswith("optimizer."))
+        nodes["study"] = nodes["study"] or self.experiment
+        if nodes["dataset"].get("name") == self.defaults["dataset"].get("name") != self.dataset.rpartition("/")[2]:
+            raise ConfigError(
+                f"dataset={self.dataset}: its YAML says name: {nodes['dataset'].get('name')}; it must be the file's"
+            )
+        chain = check(nodes, self.defaults, user)
+        return Config(normalised(nodes, chain), user)
 
 
 def plain(composed: DictConfig) -> dict[str, Any]:
-    """The resolved nodes without Hydra's own; a toy task has no model."""
+    """The resolved nodes without Hydra's own and the facts of an experiment; a toy task has no model."""
     nodes: dict[str, Any] = OmegaConf.to_container(composed, resolve=True)  # type: ignore[assignment]
-    return {"model": None} | {key: node for key, node in nodes.items() if key not in ("hydra", "experiment", "search")}
+    apart = ("hydra", "experiment", "search", identity.ABOUT)
+    return {"model": None} | {key: node for key, node in nodes.items() if key not in apart}
+
+
+LATE = re.compile(r"(?:study|optimizer\.[\w.]+)=")  # values that choose nothing
 
 
 def every_job(planned: Iterable[Sequence[str]], composing: Loader | None = None) -> Iterable[Config]:
-    """The configuration of every job of a sweep. Jobs that differ in their seed alone are composed once."""
-    composed: dict[tuple[str, ...], Config] = {}
+    """The configuration of every job of a sweep.
+
+    Jobs that differ in their seed alone are checked once, those that differ in the optimizer's values composed once.
+    """
+    composing = composing or loader()
+    composed: dict[tuple[str, ...], Composed] = {}
+    checked: dict[tuple[str, ...], Config] = {}
     for job in planned:
-        others = tuple(o for o in job if not o.startswith("seed="))
         seed = next((o.split("=", 1)[1] for o in reversed(job) if o.startswith("seed=")), None)
-        if others not in composed or seed is None or not seed.isdigit():
-            composed[others] = load(job, composing)
-        base = composed[others]
-        if seed is not None:
+        plain_seed = seed is None or seed.isdigit()
+        same = tuple(o for o in job if not (plain_seed and o.startswith("seed=")))
+        if same not in checked:
+            late = [o for o in same if LATE.match(o)]
+            shared = tuple(o for o in same if o not in late)
+            if shared not in composed:
+                composed[shared] = Composed.of(shared, composing)
+            checked[same] = composed[shared].config(late)
+        base = checked[same]
+        if seed is not None and plain_seed:
             require(rules.RUN["seed"], "seed", int(seed))
             base = base.with_seed(int(seed))
         yield base

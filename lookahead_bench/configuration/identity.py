@@ -20,6 +20,7 @@ EXECUTION = (
     "data_dir",
     "results_dir",
     "study",
+    "confirm",
     "force",
 )  # where and how; changes no number
 ABOUT = "about"  # the facts of a node that are no arguments: description, source, ranges, ...

@@ -20,7 +20,8 @@ RUN = {
     "data_dir": "a text that is not empty",
     "results_dir": "a text that is not empty",
     "study": "null or names of at most 100 letters, digits, _, - and ., with slashes between",
-    "force": "true or false",
+    "confirm": "true or false",
+    "force": "failed or true or false",
 }
 
 # Arguments of torch's optimizers; a mapping gives one value a player.
@@ -46,7 +47,8 @@ GPU = {
     "processes": "an integer >= 1",
 }
 
-# Optimizers of torch whose update acts on every number by itself, so that replicas cannot mix.
+# Optimizers (torch.optim's by their name) whose update acts on every number by itself, so that replicas cannot mix.
 ELEMENTWISE = (
     "ASGD", "Adadelta", "Adagrad", "Adam", "AdamW", "Adamax", "NAdam", "RAdam", "RMSprop", "Rprop", "SGD",
+    "lookahead_bench.optim.FirstMomentAdam",
 )  # fmt: skip

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import os
 import re
 from collections.abc import Container, Iterator, Mapping, Sequence
 from functools import cache
@@ -19,7 +18,16 @@ import pandas as pd
 import yaml
 
 from lookahead_bench.runs.files import read_json
-from lookahead_bench.runs.store import LOADER, content, damage, in_study, rows_in, status_of, stored_config
+from lookahead_bench.runs.store import (
+    LOADER,
+    believed,
+    content,
+    in_study,
+    rows_in,
+    run_directories,
+    status_of,
+    stored_config,
+)
 
 log = logging.getLogger("lookahead_bench")
 NAMED = ("dataset", "optimizer", "model", "schedule")
@@ -107,16 +115,6 @@ def read_frame(path: Path, splits: Sequence[str] = ()) -> pd.DataFrame:
 # ----------------------------------------------------------------------------------------------------------- one run
 
 
-def run_directories(results_dir: Path | str, only: Container[str] | None = None) -> list[Path]:
-    """The directories of all runs, or of those named in `only`, by name."""
-    runs = Path(results_dir, "runs")
-    names = sorted(os.listdir(runs)) if runs.is_dir() else []
-    names = names if only is None else [one for one in names if one in only]
-    return [
-        runs / one for one in names if any(os.path.exists(f"{runs}/{one}/{f}") for f in ("config.yaml", "run.json"))
-    ]
-
-
 def stored_runs(
     results_dir: Path | str, only: Container[str] | None = None, study: str | None = None
 ) -> Iterator[Stored]:
@@ -130,14 +128,6 @@ def stored_runs(
             log.warning("%s is left out: its config.yaml is missing or damaged", directory)
         elif believed(directory, record):
             yield Stored(directory, record, config)
-
-
-def believed(directory: Path, record: Mapping[str, Any] | None = None) -> bool:
-    """Whether what is stored there can be so, given its run.json if that has been read; if not, one warning names it
-    and says why."""
-    if why := damage(directory, read_json(directory / "run.json") or {} if record is None else record):
-        log.warning("%s is left out: %s", directory, why)
-    return not why
 
 
 def columns_of(run: Stored) -> dict[str, Any]:

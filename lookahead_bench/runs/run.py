@@ -115,7 +115,7 @@ def execute_jointly(configs: Sequence[Config], wait: bool = True) -> list[list[R
 
 def unfinished(runs: Iterable[RunDirectory]) -> list[RunDirectory]:
     """Those that are to be done, or done again."""
-    return [one for one in runs if one.config["force"] or not one.finished()]
+    return [one for one in runs if one.due()]
 
 
 def train(
@@ -137,7 +137,7 @@ def train(
         ours = dict.fromkeys(one for i, job in enumerate(jobs) if i not in held for one in job)
         todo = unfinished(ours)  # somebody may have been faster
         ranks.first(bool(todo))
-        for one in todo if parts.config["force"] else ():
+        for one in filter(RunDirectory.begins_anew, todo):
             one.clear()
         todo.sort(key=lambda one: str(one.config["optimizer"]))  # a band is consecutive
         for group in by_checkpoint(todo) if todo else ():
@@ -145,6 +145,14 @@ def train(
                 raise InterruptedBySignal(group[0][0].config.run_id, signals.received)
             Session(parts, group).run(signals)
     return todo, held
+
+
+def stored(config: Config) -> list[RunResult]:
+    """The results of the runs of a configuration, all of which are finished."""
+    runs = [RunDirectory(one) for one in config.seeds()]
+    for one in runs:
+        one.enter_study()
+    return [replace(result(one), skipped=True) for one in runs]
 
 
 @contextlib.contextmanager

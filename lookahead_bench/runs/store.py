@@ -5,9 +5,10 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import logging
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from lookahead_bench.errors import RunError
 from lookahead_bench.runs.files import json_bytes, read_json, write_all
 from lookahead_bench.runs.lock import Lock
 
+log = logging.getLogger("lookahead_bench")
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 FINISHED = ("done", "diverged")
 RESULT = {"metric", "direction", "final", "best", "step", "oracle_calls", "samples", "seconds"}  # of a finished run
@@ -50,6 +52,15 @@ class RunDirectory:
         """Whether there is a result to be believed. Errors: RunError where it is another configuration's."""
         record = self.record() or {}
         return record.get("status") in FINISHED and damage(self.path, record) is None and self._is_ours()
+
+    def due(self) -> bool:
+        """Whether there is something to do: it is not finished, or all runs are to be repeated."""
+        return self.config["force"] is True or not self.finished()
+
+    def begins_anew(self) -> bool:
+        """Whether its earlier life is to be forgotten: `force=true`, or `force=failed` and it has failed."""
+        force = self.config["force"]
+        return force is True or (force == "failed" and (self.record() or {}).get("status") == "failed")
 
     def _is_ours(self) -> bool:
         """Two configurations may have one hash, and a file may be edited; a damaged one is written anew by a resume."""
@@ -93,7 +104,7 @@ class RunDirectory:
             raise RunError(f"{self.path}: was removed or begun again by somebody else; this process stops")
 
     def clear(self) -> None:
-        """Forget an earlier life of this run (`force=true`); the caller owns it."""
+        """Forget an earlier life of this run; the caller owns it."""
         for entry in self.path.iterdir():
             if entry == self.lock.path:
                 continue
@@ -154,6 +165,24 @@ class RunDirectory:
 
     def rows(self) -> list[dict[str, Any]]:
         return read_rows(self.metrics_path)
+
+
+def run_directories(results_dir: Path | str, only: Container[str] | None = None) -> list[Path]:
+    """The directories of all runs, or of those named in `only`, by name."""
+    runs = Path(results_dir, "runs")
+    names = sorted(os.listdir(runs)) if runs.is_dir() else []
+    names = names if only is None else [one for one in names if one in only]
+    return [
+        runs / one for one in names if any(os.path.exists(f"{runs}/{one}/{f}") for f in ("config.yaml", "run.json"))
+    ]
+
+
+def believed(directory: Path, record: Mapping[str, Any] | None = None) -> bool:
+    """Whether what is stored there can be so, given its run.json if that has been read; if not, one warning names it
+    and says why."""
+    if why := damage(directory, read_json(directory / "run.json") or {} if record is None else record):
+        log.warning("%s is left out: %s", directory, why)
+    return not why
 
 
 def status_of(directory: Path, record: Mapping[str, Any] | None = None) -> str:

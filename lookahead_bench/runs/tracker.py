@@ -7,9 +7,9 @@ import os
 import queue
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from lookahead_bench.configuration import Config
 from lookahead_bench.runs.store import RunDirectory
@@ -17,6 +17,8 @@ from lookahead_bench.tasks.base import Picture
 
 log = logging.getLogger("lookahead_bench")
 PATIENCE = 8  # seconds that the end of a run waits for W&B
+AXES = ("oracle_calls", "samples", "step")
+GROUP = 128  # letters that W&B takes
 OFFLINE = 60  # the same without a network, where only a busy machine can take long
 
 
@@ -94,22 +96,11 @@ class WandbTracker(NoTracker):
 
     def _start(self, run: RunDirectory) -> None:
         config: Config = run.config
-        quiet = settings(f"{config['results_dir']}/wandb")
-        import wandb
-
-        node, mode = config["tracker"], self._mode
-        self._run = wandb.init(
-            project=node["project"],
-            entity=node["entity"],
-            id=config.run_id,
-            name=config.run_id,
-            resume="allow" if mode == "online" else None,
-            mode=mode,
-            dir=str(run.path),
-            config=config.scientific,
-            settings=quiet,
-        )
-        self._run.define_metric("*", step_metric="step")
+        node, place = config["tracker"], f"{config['results_dir']}/wandb"
+        self._run = begin(
+            config.run_id, config.scientific, run.studies(), project=node["project"], entity=node["entity"],
+            mode=self._mode, dir=str(run.path), settings=settings(place),
+        )  # fmt: skip
 
     def log(self, row: Mapping[str, Any]) -> None:
         step, said = self._rows, wandb_row(row)
@@ -130,6 +121,23 @@ class WandbTracker(NoTracker):
         LINE.say(lambda: self._run.summary.update({"status": status}))
         LINE.say(lambda: self._run.finish(exit_code=0 if status in ("done", "diverged") else 1))
         LINE.wait(OFFLINE if self._mode == "offline" else PATIENCE)
+
+
+def begin(run_id: str, config: Mapping[str, Any], studies: Sequence[str], **asked: Any) -> Any:
+    """A W&B run under our own id, grouped by the study that it was done for (the first of several).
+
+    W&B draws a metric over one other: here over oracle calls, which compare what methods cost. Steps and samples stand
+    in every row beside them, so that a panel may be drawn over either.
+    """
+    import wandb
+
+    resume: Literal["allow"] | None = "allow" if asked["mode"] == "online" else None
+    group = studies[0][:GROUP] if studies else None
+    run = wandb.init(id=run_id, name=run_id, group=group, resume=resume, config=dict(config), **asked)
+    for axis in AXES:
+        run.define_metric(axis)
+    run.define_metric("*", step_metric=AXES[0])
+    return run
 
 
 def settings(place: str) -> Any:

@@ -85,6 +85,10 @@ class Search(Study):
                     break  # what follows depends on it
         return search
 
+    @property
+    def later(self) -> int:
+        return len(self.methods) * (self.sampler.trials + self.sampler.finals) - len(self.jobs)
+
     def next_trial(self, method: Method) -> Trial:
         told = self.history[method.name]
         values = self.sampler.values(method.space, told)

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from lookahead_bench.tasks.base import Batch
 from lookahead_bench.tasks.closed_form import ClosedForm, constraint_of
@@ -149,3 +149,34 @@ class GlobalForsaken(Separable):
     """
 
     even = (1 / 3, -1 / 3, 2 / 21)
+
+
+class DiracGAN(PlanarGame):
+    """A generator that is one point, theta, and the discriminator D(x) = phi x, on data that are one point, `target`.
+
+    loss wasserstein: f = phi (target - theta), min over theta, max over phi. saturating: f = log s(phi target) +
+    log s(-phi theta), s the logistic function. non_saturating: the same for phi; theta minimises -log s(phi theta).
+    Solution: (target, 0). The logistic losses are curved in phi there, by target^2 / 2: gradient steps converge too.
+    Source: Mescheder, Geiger, Nowozin 2018 with target 0; target -2 in Gidel et al. 2019 (arXiv 1802.10551).
+    """
+
+    def __init__(self, *, target: float, loss: str, **common: Any) -> None:
+        self.solution_at = (target, 0.0)
+        super().__init__(**common)
+        self.target, self.loss = target, loss
+
+    def formulas(self, z: Tensor, batch: Batch) -> tuple[Tensor, Sequence[Tensor]]:
+        theta, phi = z
+        real, fake = phi * self.target, phi * theta
+        if self.loss == "wasserstein":
+            losses = real - fake, fake - real
+            slopes = -phi, theta - self.target
+        else:
+            f = nn.functional.logsigmoid(real) + nn.functional.logsigmoid(-fake)
+            slope = theta * fake.sigmoid() - self.target * (-real).sigmoid()
+            if self.loss == "saturating":
+                losses, slopes = (f, -f), (-phi * fake.sigmoid(), slope)
+            else:
+                losses = -nn.functional.logsigmoid(fake), -f
+                slopes = -phi * (-fake).sigmoid(), slope
+        return torch.stack(slopes), tuple(loss.squeeze(-1) for loss in losses)

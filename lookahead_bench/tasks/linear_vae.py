@@ -32,7 +32,8 @@ class LinearVAE(Task):
     data: digits or mnist (training images, pixels in [0, 1]); latent: q < d; noise_variance: s2, where learning it
     starts if learn_noise; stochastic: train on batches of batch_size images with one sample of z each instead.
     Metrics: elbo, gap = pPCA's optimum - elbo >= 0, active (latent dimensions that are not collapsed: the KL to the
-    prior is at least epsilon on more than a fraction delta of the images), ppca_active.
+    prior is at least epsilon on more than a fraction delta of the images), kl_1, kl_2, ... (the epsilon at which each
+    of them would be), ppca_active, noise_variance.
     Source: Lucas, Tucker, Grosse, Norouzi 2019 (arXiv 1911.02469).
     """
 
@@ -111,21 +112,34 @@ class LinearVAE(Task):
         return {"elbo": elbo, "gap": self.optimum - elbo}
 
     @torch.no_grad()
-    def active(self) -> Tensor:
-        """How many latent dimensions are not (epsilon, delta)-collapsed."""
+    def thresholds(self) -> Tensor:
+        """Of every latent dimension the epsilon from which on it is collapsed, [(R,) q]."""
         _, V, log_variance, _ = self.parameters.values()
         constant = (log_variance.exp() - 1 - log_variance) / 2
         means = self.images @ V.mT
-        alive = (means.square() / 2 + constant.unsqueeze(-2) >= self.epsilon).to(means.dtype).mean(-2)
-        return (alive > self.delta).sum(-1).to(means.dtype)
+        return collapse_thresholds(means.square() / 2 + constant.unsqueeze(-2), self.delta)
 
     def evaluate(self, draws: int) -> Iterator[tuple[str, Scores]]:
         fixed = torch.full_like(self.parameters["log_noise"].squeeze(-1), self.ppca_active)
         noise = self.parameters["log_noise"].detach().exp().squeeze(-1)
-        yield (
-            "val",
-            self.train_metrics(draws) | {"active": self.active(), "ppca_active": fixed, "noise_variance": noise},
-        )
+        metrics = {"ppca_active": fixed, "noise_variance": noise}
+        yield "val", self.train_metrics(draws) | collapse(self.thresholds(), self.epsilon) | metrics
+
+
+def collapse_thresholds(kl: Tensor, delta: float) -> Tensor:
+    """The largest epsilon at which a dimension is not (epsilon, delta)-collapsed, [..., q] of its KLs [..., images, q].
+
+    That is while its KL is at least epsilon on more than a fraction delta of the images.
+    """
+    images = kl.shape[-2]
+    return kl.kthvalue(images - math.floor(delta * images), dim=-2).values
+
+
+def collapse(thresholds: Tensor, epsilon: float) -> Scores:
+    """How many dimensions are not collapsed, and every dimension's threshold, the largest first: kl_1, kl_2, ..."""
+    ordered = thresholds.sort(dim=-1, descending=True).values
+    active = (thresholds >= epsilon).sum(-1).to(thresholds.dtype)
+    return {"active": active} | {f"kl_{i}": value for i, value in enumerate(ordered.unbind(-1), start=1)}
 
 
 @functools.lru_cache(maxsize=1)  # the runs of a study share it

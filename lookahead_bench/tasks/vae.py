@@ -15,7 +15,7 @@ from lookahead_bench.data.images import moved
 from lookahead_bench.hardware import Machine
 from lookahead_bench.seeds import generator
 from lookahead_bench.tasks.base import Batch, Call, Scores
-from lookahead_bench.tasks.linear_vae import LARGEST
+from lookahead_bench.tasks.linear_vae import LARGEST, collapse, collapse_thresholds
 from lookahead_bench.tasks.network import NetworkTask, multiply_adds
 
 PLAYER = "model"
@@ -50,7 +50,7 @@ class GaussianVAE(NetworkTask):
 
     data: digits or mnist, pixels in [0, 1]; latent: numbers of z; width, noise_variance, learn_noise: see `VAE`;
     batch_size: at most the training images; seeds (one), dtype, machine: see `NetworkTask`. Metrics on the test images:
-    elbo, active (dimensions whose KL to the prior is at least epsilon on more than a fraction delta of the images).
+    elbo, noise_variance, active and kl_1, kl_2, ...: see `LinearVAE`.
     Errors: DataError where there is no data, ConfigError where a batch is larger than the data.
     Source: Lucas, Tucker, Grosse, Norouzi 2019 (arXiv 1911.02469); their architecture was not found, this one is ours.
     """
@@ -94,6 +94,6 @@ class GaussianVAE(NetworkTask):
         noise = torch.randn(len(self.test_images), self.latent, generator=generator(self.seed, "statistics"))
         with torch.no_grad():
             bound, kl = self.forward[PLAYER](self.test_images, noise.to(self.test_images))
-        active = ((kl >= self.epsilon).to(bound.dtype).mean(0) > self.delta).sum().to(bound.dtype)
         noise_variance = self.networks[PLAYER].get_parameter("log_noise").detach().exp()[0]
-        yield "test", {"elbo": bound.mean(), "active": active, "noise_variance": noise_variance}
+        scores = collapse(collapse_thresholds(kl, self.delta), self.epsilon)
+        yield "test", {"elbo": bound.mean(), "noise_variance": noise_variance} | scores

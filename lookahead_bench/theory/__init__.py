@@ -16,6 +16,7 @@ from lookahead_bench.theory.linear import (
     LINEAR_BASES,
     calls_per_step,
     factor,
+    factor_per_call,
     linear_map,
     spectral_radius,
 )
@@ -24,6 +25,7 @@ from lookahead_bench.theory.ppca import ppca_optimum
 from lookahead_bench.theory.radam import (
     adaptive_rate_variance,
     adaptive_rate_variance_first_order,
+    effective_gradients,
     radam_rectifier,
     radam_rho,
 )
@@ -34,9 +36,11 @@ __all__ = [
     "adaptive_rate_variance",
     "adaptive_rate_variance_first_order",
     "calls_per_step",
+    "effective_gradients",
     "eg",
     "expected_loss",
     "factor",
+    "factor_per_call",
     "game_eigenvalue",
     "gda",
     "heavy_ball",

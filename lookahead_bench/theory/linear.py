@@ -122,3 +122,8 @@ def factor(node: Node, A: Array, blocks: Sequence[Sequence[int]] = ()) -> float:
 def calls_per_step(node: Node) -> int:
     """Oracle calls (evaluations of the whole operator) of one step."""
     return int(node["inner"]) if any(w["_target_"].endswith(".ProximalPoint") for w in node["wrappers"]) else 1
+
+
+def factor_per_call(node: Node, A: Array, blocks: Sequence[Sequence[int]] = ()) -> float:
+    """The same for each oracle call."""
+    return float(factor(node, A, blocks) ** (1 / calls_per_step(node)))

@@ -46,7 +46,16 @@ def test_config_yaml_tells_the_scientific_apart(done: RunResult) -> None:
     assert set(written) == {"scientific", "execution"}
     assert written["scientific"]["optimizer"]["k"] == 7
     assert written["scientific"]["max_steps"] == 45
-    assert set(written["execution"]) == {"gpu", "tracker", "replicas", "data_dir", "results_dir", "study", "force"}
+    assert set(written["execution"]) == {
+        "gpu",
+        "tracker",
+        "replicas",
+        "data_dir",
+        "results_dir",
+        "study",
+        "confirm",
+        "force",
+    }
     assert not set(written["scientific"]) & set(written["execution"])
 
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 from tiny_runs import everyone
 
-from lookahead_bench.tasks.linear_vae import LinearVAE, centred
+from lookahead_bench.tasks.linear_vae import LinearVAE, centred, collapse, collapse_thresholds
 from lookahead_bench.trainer import Trainer
 
 
@@ -37,7 +37,7 @@ def test_the_optimum_of_ppca_is_reached_exactly(trainer: Callable[..., Trainer],
     assert float(task.train_metrics(0)["gap"]) > 1
     put_optimum(task, s2)
     assert float(task.train_metrics(0)["gap"]) == pytest.approx(0, abs=1e-9)
-    assert int(task.active()) == task.ppca_active
+    assert int(collapse(task.thresholds(), task.epsilon)["active"]) == task.ppca_active
     task.backward(task.losses(None, everyone(task)))
     assert all(float(p.grad.abs().max()) < 1e-9 for p in task.players["model"] if p.grad is not None)
 
@@ -70,3 +70,14 @@ def test_replicas_start_as_the_runs_alone(trainer: Callable[..., Trainer]) -> No
             one.take_step()
     for a, b in zip(together.task.players["model"], alone.task.players["model"], strict=True):
         torch.testing.assert_close(a[2], b, rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("delta", [0.0, 0.01, 0.1])
+def test_thresholds_are_the_definition_of_collapse(delta: float) -> None:
+    """A dimension is alive at epsilon while its KL is at least epsilon on more than a fraction delta of the images."""
+    kl = torch.from_numpy(np.random.default_rng(0).gamma(0.5, size=(3, 200, 4)))
+    thresholds = collapse_thresholds(kl, delta)
+    for epsilon in (0.01, 0.5, 2.0, float(thresholds[1, 2])):
+        alive = (kl >= epsilon).double().mean(-2) > delta
+        assert torch.equal(thresholds >= epsilon, alive)
+        assert torch.equal(collapse(thresholds, epsilon)["active"], alive.sum(-1).double())

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import numpy as np
 import pytest
 import torch
 import yaml
 from tiny_runs import everyone
 
+from lookahead_bench import theory
 from lookahead_bench.configuration.files import CONF
 from lookahead_bench.tasks.closed_form import ClosedForm
 from lookahead_bench.trainer import Trainer
@@ -19,6 +21,8 @@ VARIANTS = [(name, []) for name in CLOSED] + [
     ("bilinear", ["dataset.batch_size=7"]),
     ("polar_game", ["dataset.case=hard", "dataset.noise=0.5"]),
     ("saddle", ["dataset.e1=0.0", "dataset.e2=1.0", "dataset.noise=0.1"]),
+    ("dirac_gan", ["dataset.loss=saturating"]),
+    ("dirac_gan", ["dataset.loss=non_saturating"]),
     ("quadratic", ["dataset.dim=1", "dataset.noise=0.1"]),
 ]
 
@@ -77,3 +81,19 @@ def test_noise_is_a_function_of_seed_and_draw_alone(trainer: Callable[..., Train
     alone = closed_form(trainer("dataset=noisy_quadratic", "dataset.dim=5", "seed=3"))
     for draw in (0, 70, 3, 64):
         assert torch.equal(together.batch(draw)[:, 2], alone.batch(draw))
+
+
+def test_rates_of_random_gradients(trainer: Callable[..., Trainer]) -> None:
+    """SGD's rate is lr; Adam's after 40 steps varies as a chi^2 of as many degrees of freedom says."""
+    plain = trainer("dataset=random_gradients", "optimizer=sgd", "optimizer.lr=0.25", "dataset.dim=7")
+    plain.take_step()
+    assert float(plain.task.train_metrics(1)["rate_variance"]) == pytest.approx(0, abs=1e-25)
+    adam = trainer("dataset=random_gradients", "optimizer=adam", "optimizer.lr=1.0", "optimizer.betas=[0.0,0.999]",
+                   "dataset.dim=3000", "replicas=2")  # fmt: skip
+    for _ in range(40):
+        adam.take_step()
+    found = adam.task.train_metrics(40)
+    closed = float(theory.adaptive_rate_variance(theory.effective_gradients(np.array(40.0), 0.999)))
+    assert found["rate_variance"].shape == (2,)
+    assert bool(((found["rate_variance"] - closed).abs() < 4.5 * found["rate_variance_error"]).all())
+    assert "rate_variance" not in dict(adam.task.evaluate(40))["test"]

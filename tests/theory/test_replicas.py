@@ -19,6 +19,7 @@ CASES = [
     ["dataset=quadratic_game", "dataset.noise=0.1", "optimizer=la_eg", "resample=call"],
     ["dataset=bilinear", "dataset.batch_size=9", "dataset.dim=20", "optimizer=past_extragradient", "optimizer.lr=0.05"],
     ["dataset=global_forsaken", "dataset.spread=0.5", "optimizer=rapp"],
+    ["dataset=geman_mcclure", "dataset.spread=0.5", "optimizer=first_moment_adam", "optimizer.beta1=-0.5"],
     ["dataset=polar_game", "dataset.spread=0.2", "optimizer=lookahead_minmax"],
     ["dataset=polar_game", "dataset.spread=0.2", "optimizer=rapp", "clip_norm=0.3"],
     ["dataset=vi_gan_bilinear", "dataset.spread=0.2", "dataset.noise=0.2", "optimizer=alt_gda"],

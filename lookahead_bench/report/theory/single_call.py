@@ -18,18 +18,26 @@ METHODS: dict[str, dict[str, Any]] = {
     "extragradient": {"wrappers": [{"_target_": PATH + "ProximalPoint"}], "inner": 2, "relaxation": 1.0},
     "past_extragradient": {"wrappers": [{"_target_": PATH + "PastExtragradient"}], "memory": "gradient"},
 }
+SHIFT = 15  # b of the step g / (t + b)
 
 
 def draw(frame: pd.DataFrame) -> Figure:
-    figure, panels = plot.axes(1, 3, height=4.8)
-    frame = frame.assign(squared=frame["distance"] ** 2)
-    draw_linear(panels[0], frame[frame["part"] == "strongly_monotone"])
-    draw_ergodic(panels[1], frame[frame["part"].str.startswith("ergodic")])
-    draw_stochastic(panels[2], frame[frame["part"].str.startswith("stochastic")])
-    for ax in panels:
-        ax.set_ylabel("squared distance")
-        ax.set_xlabel("oracle calls")
-    plot.legend(figure, panels[:1], 2)
+    figure, panels = plot.axes(2, 3, height=5.4, sharey="row", sharex="row")
+    frame = frame.assign(squared=frame["distance"] ** 2, g=frame["optimizer.lr"] * SHIFT)
+    linear = plot.train(frame[frame["part"] == "strongly_monotone"])
+    ergodic = frame[frame["part"].str.startswith("ergodic") & (frame["weights"] == "average")]
+    stochastic = plot.train(frame[frame["part"].str.startswith("stochastic")])
+    titles = "(a) strongly monotone", "(b) monotone, the mean", r"(c) noise, step $g / (t + 15)$"
+    for column, name in enumerate(METHODS):
+        first, second, third = panels[column::2]
+        draw_linear(first, linear[linear["optimizer"] == name])
+        draw_steps(second, ergodic[ergodic["optimizer"] == name], "optimizer.lr", r"\gamma")
+        draw_steps(third, stochastic[stochastic["optimizer"] == name], "g", "g")
+        for ax, title in zip((first, second, third), titles, strict=True):
+            plot.panel_title(ax, title if column == 0 else plot.LOOKS[name].label)
+            ax.set_xlabel("oracle calls")
+            if column == 0:
+                ax.set_ylabel(f"squared distance, {plot.LOOKS[name].label}")
     return figure
 
 
@@ -44,7 +52,7 @@ def operator_of(frame: pd.DataFrame) -> np.ndarray[Any, np.dtype[Any]]:
 
 def compare(frame: pd.DataFrame) -> list[Comparison]:
     """The strongly monotone problem is linear: the method's matrix gives the very point after every step."""
-    frame = plot.final(frame[frame["part"] == "strongly_monotone"])
+    frame = plot.final(frame[(frame["part"] == "strongly_monotone") & (frame["seed"] == frame["seed"].min())])
     A, found = operator_of(frame), []
     for _, end in frame.groupby(["optimizer", "optimizer.lr"]):
         node = node_of(end)
@@ -61,55 +69,50 @@ def compare(frame: pd.DataFrame) -> list[Comparison]:
 
 
 def draw_linear(ax: Any, frame: pd.DataFrame) -> None:
+    """Grey: the method's spectral radius, back from the last point."""
     A = operator_of(frame)
-    for _, mine in plot.train(frame).groupby(["optimizer", "optimizer.lr"]):
-        node, name = node_of(mine), str(mine["optimizer"].iloc[0])
-        lr = node["lr"]
-        factor = theory.factor(node, A) ** (2 / theory.calls_per_step(node))
+    for i, (lr, mine) in enumerate(frame.groupby("optimizer.lr")):
+        factor = theory.factor_per_call(node_of(mine), A) ** 2
+        look = shade(str(mine["optimizer"].iloc[0]), i)
         mean = mine.groupby("oracle_calls")["squared"].mean()
-        look = plot.LOOKS[name]
         tail = np.array([40.0, 100.0])
-        plot.line(ax, tail, mean.iloc[-1] * factor ** (tail - mean.index[-1]), look)
-        shown = mean.iloc[:: max(1, len(mean) // 10)]
-        plot.points(ax, shown.index, shown, look, label=f"{look.label}" if lr == 0.4 else None)
-        offset = 4, 2 if name == "extragradient" else -6
-        ax.annotate(rf"$\gamma = {lr:g}$", (shown.index[-1], shown.iloc[-1]), xytext=offset,
-                    textcoords="offset points", fontsize=6, color=look.colour)  # fmt: skip
+        ax.plot(tail, mean.iloc[-1] * factor ** (tail - mean.index[-1]), color="#777777", linewidth=2.5, alpha=0.4)
+        plot.curve(ax, mine, "squared", look)
+        annotate(ax, mean, rf"$\gamma = {lr:g}$", look, i)
     ax.set_yscale("log")
-    ax.set_xlim(0, 116)
-    ax.set_ylim(1e-25, 1)
+    ax.set_xlim(0, 150)
+    ax.set_xticks([0, 50, 100])
+    ax.set_ylim(1e-22, 1)
     plot.log_ticks(ax)
-    plot.panel_title(ax, "(a) strongly monotone, last iterate; line: spectral radius")
 
 
-def draw_ergodic(ax: Any, frame: pd.DataFrame) -> None:
-    ends = plot.final(frame, "average")
-    for name in METHODS:
-        mine = ends[ends["optimizer"] == name].sort_values("oracle_calls")
-        look = plot.LOOKS[name]
-        ax.plot(mine["oracle_calls"], mine["squared"], color=look.colour, linestyle=look.line, marker=look.marker,
-                markerfacecolor="white")  # fmt: skip
-    guide(ax, np.array([30.0, 1000.0]), float(ends["squared"].max()) * 1.2)
-    plot.panel_title(ax, "(b) monotone, mean of the iterates")
-
-
-def draw_stochastic(ax: Any, frame: pd.DataFrame) -> None:
-    for name in METHODS:
-        mine = plot.train(frame)
-        mine = mine[(mine["optimizer"] == name) & (mine["oracle_calls"] > 0)]
-        mean = mine.groupby("oracle_calls")["squared"].mean()
-        look = plot.LOOKS[name]
-        ax.plot(mean.index, mean, color=look.colour, linestyle=look.line, linewidth=0.8)
-        marks = mean.iloc[np.unique(np.geomspace(1, len(mean), 8).astype(int) - 1)]
+def draw_steps(ax: Any, frame: pd.DataFrame, size: str, symbol: str) -> None:
+    """Every step, the band between the extreme seeds, and 1 / t."""
+    frame = frame[frame["oracle_calls"] > 0]
+    for i, (value, mine) in enumerate(frame.groupby(size)):
+        look = shade(str(mine["optimizer"].iloc[0]), i)
+        spread = mine.groupby("oracle_calls")["squared"].agg(["mean", "min", "max"])
+        ax.plot(spread.index, spread["mean"], color=look.colour, linestyle=look.line, linewidth=0.8)
+        ax.fill_between(spread.index, spread["min"], spread["max"], color=look.colour, alpha=0.15, linewidth=0)
+        marks = spread["mean"].iloc[np.unique(np.geomspace(1, len(spread), 5).astype(int) - 1)]
         plot.points(ax, marks.index, marks, look)
-    guide(ax, np.array([200.0, 10000.0]), float(mean[mean.index <= 200].iloc[-1]) * 3)
-    plot.panel_title(ax, r"(c) noise, step $\propto 1 / (t + 15)$, last iterate")
-
-
-def guide(ax: Any, calls: np.ndarray, start: float) -> None:
-    """A 1/t line."""
-    ax.plot(calls, start * calls[0] / calls, color="#777777", linewidth=0.8, linestyle=":")
-    ax.annotate("1/t", (calls[1], start * calls[0] / calls[1]), xytext=(3, -2), textcoords="offset points",
-                fontsize=6, color="#555555")  # fmt: skip
+        annotate(ax, spread["mean"], f"${symbol} = {value:.2g}$", look, i)
+    last, level = frame["oracle_calls"].max(), float(frame["squared"].max())
+    ax.plot([last / 30, last], [level, level / 30], color="#777777", linewidth=0.8, linestyle=":")
+    ax.annotate("1/t", (last / 30, level), xytext=(4, -3), textcoords="offset points", fontsize=6, color="#555555")
     ax.set_xscale("log")
     ax.set_yscale("log")
+    ax.set_xlim(right=last * 8)
+    plot.log_ticks(ax, "x")
+
+
+def shade(name: str, i: int) -> plot.Look:
+    """The method's look for the i-th of five steps: a colour of its own, and a marker."""
+    look = plot.LOOKS[name]
+    return look._replace(colour=plot.paler(look.colour, 0.5 - 0.12 * i), marker="os^Dv"[i])
+
+
+def annotate(ax: Any, mean: pd.Series, words: str, look: plot.Look, i: int) -> None:
+    """At the curve's end, the i-th of five a little apart from its neighbours."""
+    ax.annotate(words, (mean.index[-1], mean.iloc[-1]), xytext=(4, (-2, -2, 0, -5, 3)[i]), textcoords="offset points",
+                fontsize=5.5, color=look.colour)  # fmt: skip
