@@ -8,7 +8,7 @@ from pathlib import Path
 
 import matplotlib.pyplot as plt
 import pandas as pd
-from matplotlib.ticker import PercentFormatter
+from matplotlib.ticker import PercentFormatter, StrMethodFormatter
 
 from lookahead_bench.report import plotting
 from lookahead_bench.report.curves import looks
@@ -70,6 +70,8 @@ def draw_profile(shares: pd.DataFrame, stem: Path) -> Path:
             ax.step(x, y, where="post", color=look.colour, linestyle=look.line, marker=look.marker, label=look.label,
                     markerfacecolor="white", markevery=max(1, len(x) // 5))  # fmt: skip
         ax.set_xscale("log")
+        for axis in (ax.xaxis.set_major_formatter, ax.xaxis.set_minor_formatter):
+            axis(StrMethodFormatter("{x:g}"))
         ax.set_xlabel("oracle calls to the target, times the cheapest method's")
         ax.set_ylabel("share of problems")
         ax.yaxis.set_major_formatter(PercentFormatter(1.0, symbol=" %"))

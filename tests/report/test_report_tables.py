@@ -24,6 +24,7 @@ def few_figures(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch)
     """Drawing takes half a second."""
     if "drawn" not in request.fixturenames:
         monkeypatch.setattr(reports, "draw_curves", lambda *args: None)
+        monkeypatch.setattr(reports, "draw_sensitivity", lambda *args: [])
 
 
 def report(results: Path, *words: str) -> None:
