@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import math
 import multiprocessing
 import resource
+import statistics
 import tempfile
 import time
 from collections.abc import Callable, Mapping
@@ -26,21 +29,25 @@ ROUNDS = 3
 
 
 def main(values: Mapping[str, str]) -> None:
-    """Print seconds and peak memory of a fresh process for each: the median of three, of a store in the page cache."""
+    """Print seconds and peak memory of a fresh process for each: medians of three, of a store in the page cache."""
     with tempfile.TemporaryDirectory() as scratch:
         start = time.perf_counter()
         count = fill(scratch)
         out = console()
         out.print(f"a store of {count:,} runs, written in {time.perf_counter() - start:.0f} s")
         shown = table("each in a process of its own")
-        for column in ("", "seconds", "peak memory MiB", "asked"):
+        for column in ("", "seconds", "of the processor", "peak memory MiB", "asked"):
             shown.add_column(column, justify="right" if column else "left")
         for name, work, asked in (
             ("a line a run (load_runs)", read, ""),
             ("lookahead-bench report", report, "5 s, 1 GiB"),
         ):
-            seconds, memory = zip(*(measured(work, scratch) for _ in range(ROUNDS)), strict=True)
-            shown.add_row(name, f"{sorted(seconds)[ROUNDS // 2]:.2f}", f"{max(memory):.0f}", asked)
+            found = zip(*(measured(work, scratch) for _ in range(ROUNDS)), strict=True)
+            shown.add_row(
+                name,
+                *(f"{statistics.median(of):.{digits}f}" for of, digits in zip(found, (2, 2, 0), strict=True)),
+                asked,
+            )
         out.print(shown)
 
 
@@ -56,20 +63,22 @@ def report(results_dir: str) -> None:
     command(["report", f"results_dir={results_dir}"])
 
 
-def measured(work: Callable[[str], None], results_dir: str) -> tuple[float, float]:
-    """Seconds and MiB of a new interpreter that does this."""
+def measured(work: Callable[[str], None], results_dir: str) -> tuple[float, float, float]:
+    """Seconds, seconds of the processor and MiB of a new interpreter that does this."""
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
     start = time.perf_counter()
     process = context.Process(target=life, args=(work, results_dir, theirs))
     process.start()
     process.join()
-    return time.perf_counter() - start, ours.recv() / 1024
+    return time.perf_counter() - start, *ours.recv()
 
 
 def life(work: Callable[[str], None], results_dir: str, answer: Any) -> None:
-    work(results_dir)
-    answer.send(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+    with contextlib.redirect_stdout(io.StringIO()):
+        work(results_dir)
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    answer.send((used.ru_utime + used.ru_stime, used.ru_maxrss / 1024))
 
 
 # ------------------------------------------------------------------------------------------------------------ the store
