@@ -100,9 +100,12 @@ def known(config: Config) -> Pace | None:
 def stored(config: Config) -> Pace | None:
     prefix = f"{config['dataset']['name']}-{config['optimizer']['name']}-s"
     runs = Path(config["results_dir"], "runs")
-    found = runs.glob(f"{prefix}*/run.json")
     wanted = kind(config.scientific, config.execution)
-    for path in sorted(found, key=lambda path: path.stat().st_mtime, reverse=True)[:CANDIDATES]:
+    try:
+        found = sorted(runs.glob(f"{prefix}*/run.json"), key=lambda path: path.stat().st_mtime, reverse=True)
+    except OSError:  # whoever begins the run will say what is wrong with the place
+        return None
+    for path in found[:CANDIDATES]:
         record = read_json(path) or {}
         if record.get("status") == "done" and record.get("step") and here(record.get("hardware") or {}):
             try:

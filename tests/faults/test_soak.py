@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import errno
 import json
 import os
@@ -183,8 +184,8 @@ def table(results: Path) -> tuple[str, dict[str, str]]:
     assert command(["report", f"results_dir={results}"]) == 0
     reports = {}
     for path in sorted((results / "report").glob("*.csv")):
-        head, *lines = (line.split(",") for line in path.read_text().splitlines())
-        keep = [i for i, name in enumerate(head) if name != "train seconds"]
+        head, *lines = csv.reader(path.read_text().splitlines())
+        keep = [i for i, name in enumerate(head) if "seconds" not in name]
         reports[path.name] = json.dumps([[line[i] for i in keep] for line in (head, *lines)])
     return timeless[sorted(timeless.columns)].to_csv(index=False), reports
 
