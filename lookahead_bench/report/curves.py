@@ -49,6 +49,8 @@ def draw_curves(runs: pd.DataFrame, stem: Path, title: str) -> Path | None:
     with plt.rc_context(plotting.STYLE):
         figure, (ax,) = plotting.axes(height=2.2 + 0.12 * -(-len(labels) // columns))
         drawn = [rows[(rows["variant"] == variant) & (rows["weights"] == kinds[variant])] for variant in kinds.index]
+        if metric == "perplexity":  # an untrained network's would flatten what is to be compared
+            drawn = [one[one["step"] > 0] for one in drawn]
         for mine, look, label in zip(drawn, looks([one["optimizer"].iloc[0] for one in drawn]), labels, strict=True):
             plotting.curve(ax, mine, metric, look, label=label)
         scale(ax, drawn, metric)
