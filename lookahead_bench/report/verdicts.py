@@ -206,7 +206,8 @@ def good_widths(settings: Sequence[Setting], key: str, sign: int) -> dict[int, f
         values, scores = zip(*found, strict=True)
         if len(set(values)) > 2 and max(scores) > -math.inf:
             good = good_range(values, scores)
-            widths[seed] = good.decades if min(values) > 0 else good.high - good.low
+            # Grids are written with few digits: what two decimals do not show is no difference.
+            widths[seed] = round(good.decades if min(values) > 0 else good.high - good.low, 2)
     return widths
 
 

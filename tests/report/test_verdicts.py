@@ -48,6 +48,20 @@ def test_better(ahead: float, word: str, tmp_path: Path, monkeypatch: pytest.Mon
     assert found.needed == {0.05: "", -0.05: "", 0.0001: "1965 as measured, 3 as published"}.get(ahead, found.needed)
 
 
+def test_ranges_of_a_grid_that_is_written_with_few_digits_are_equal(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Three good rates of either method, 0.333 and 0.3333 decades apart."""
+    for seed in range(6):
+        for method, rates in (("sgd", (0.001, 0.001468, 0.002154)), ("lookahead", (0.01, 0.01468, 0.02155))):
+            for rate in rates:
+                write_run(tmp_path, method, seed, {"fast": 0.9}, optimizer={"lr": rate})
+    asked = claim("wider", method="lookahead", other="sgd", key="lr")
+    (found,) = judge(tmp_path, asked, monkeypatch)
+    assert found.word == "undecided"
+    assert "0.33 against 0.33 decades" in found.evidence
+
+
 def test_one_seed_decides_nothing_and_knows_no_number_of_seeds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_run(tmp_path, "sgd", 1, {"fast": 0.1})
     write_run(tmp_path, "lookahead", 1, {"slow": 0.9})
