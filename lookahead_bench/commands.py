@@ -112,6 +112,9 @@ def report_command(argv: list[str]) -> int:
     study = one_study(names, "report")
     only = {k: v for k, v in values.items() if k in ("dataset", "optimizer", "scale") and v}
     if values["html"]:
+        for key, default in (("format", "term"), ("all", "false")):
+            if values[key] != default:
+                wrong_arguments(f"{key}={values[key]}: html= has no such choice, the page shows all; leave it out")
         from lookahead_bench.report.page import page
 
         print(page.write(values["html"], values["results_dir"], only, study, ["lookahead-bench", "report", *argv]))

@@ -58,27 +58,27 @@ def watched(ends: list[JobReturn]) -> Iterator[None]:
             ends.extend(done)
             return [Silent(**vars(end)) if end.status == JobStatus.FAILED else end for end in done]
 
-        launcher.launch = launch_and_tell  # type: ignore[method-assign]
+        launcher.launch = launch_and_tell  # type: ignore[method-assign]  # of this one launcher only
         return launcher
 
-    plugins.instantiate_launcher = listening  # type: ignore[method-assign, assignment]
+    plugins.instantiate_launcher = listening  # type: ignore[method-assign, assignment]  # sweepers ask it alone
     try:
         yield
     finally:
-        plugins.instantiate_launcher = instantiate  # type: ignore[method-assign]
+        plugins.instantiate_launcher = instantiate  # type: ignore[method-assign]  # as it was
 
 
 class Silent(JobReturn):
     """A failed job: Hydra's own writes a line about it whenever it is looked at."""
 
-    @property  # type: ignore[misc]
+    @property  # type: ignore[misc]  # mypy wants the setter of the base's too
     def return_value(self) -> Any:
         raise self._return_value
 
 
 def outcomes(end: JobReturn, composing: Loader) -> dict[str, str]:
     """The runs of a job, and what the files say of each."""
-    given = end.hydra_cfg.hydra.overrides  # type: ignore[union-attr]
+    given = end.hydra_cfg.hydra.overrides  # type: ignore[union-attr]  # a job that has ended has it
     job = own_overrides([*given.hydra, *given.task])
     try:
         places = [RunDirectory(one).path for one in configuration.load(job, composing).seeds()]

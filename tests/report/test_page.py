@@ -141,6 +141,9 @@ def test_there_is_a_place_for_the_page(store: Path, capsys: pytest.CaptureFixtur
     for file in (store, store / "none" / "page.html"):
         assert command(["report", f"html={file}", f"results_dir={store}"]) == 2
         assert capsys.readouterr().err == f"lookahead-bench: html={file}: names no file in a directory that exists\n"
+    for choice in ("format=md", "all=true"):
+        assert command(["report", f"html={store}/no.html", choice, f"results_dir={store}"]) == 2
+        assert capsys.readouterr().err.startswith(f"lookahead-bench: {choice}: html= has no such choice")
 
 
 @pytest.fixture(scope="module")

@@ -69,6 +69,7 @@ def test_the_same_command_does_nothing_more_trials_only_the_missing(
     before = {path: path.stat().st_mtime_ns for path in store.glob("runs/*/metrics.jsonl")}
     place = f"results_dir={store}"
     assert planned(*SEARCH, place).missing() == []
+    assert planned(*SEARCH, place).later == 2 * 2  # the fresh seeds
     assert len(planned(*SEARCH, "search.trials=5", place).missing()) == 4
     assert command(["-m", *SEARCH, "search.trials=4", "search.finals=3", place]) == 0
     out = capsys.readouterr().out.splitlines()
