@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from hypothesis import given, settings
@@ -20,7 +21,7 @@ from lookahead_bench.cli import command
 from lookahead_bench.configuration import Config
 from lookahead_bench.configuration.compose import loader
 from lookahead_bench.configuration.joint import batches
-from lookahead_bench.runs.results import read_frame
+from lookahead_bench.runs.results import read_metrics
 from lookahead_bench.runs.run import RunResult, execute, execute_jointly, result
 from lookahead_bench.runs.store import RunDirectory
 from lookahead_bench.studies import Doer, Study
@@ -43,7 +44,7 @@ def results(done: Study) -> list[RunResult]:
 def assert_close(one: RunResult, other: RunResult, tolerance: float) -> None:
     """The same run: status, counts, rows within rounding; weights and states, where it was done, to the tolerance."""
     assert (one.run_id, one.status, one.record["step"]) == (other.run_id, other.status, other.record["step"])
-    mine, theirs = (read_frame(r.path / "metrics.jsonl").drop(columns="seconds") for r in (one, other))
+    mine, theirs = (pd.DataFrame(read_metrics(r.path / "metrics.jsonl")).drop(columns="seconds") for r in (one, other))
     assert list(mine.columns) == list(theirs.columns)
     numeric = mine.select_dtypes("number").columns
     np.testing.assert_allclose(mine[numeric], theirs[numeric], rtol=max(tolerance, 1e-6), atol=max(tolerance, 1e-12))

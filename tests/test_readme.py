@@ -46,10 +46,11 @@ def command(line: str, directory: Path) -> Done:
     shell = shlex.split(line)
     assert shell[0] == "lookahead-bench"
     process = start(
-        shell[1:], directory / "said", partial(os.chdir, directory), WANDB_MODE="offline",
+        shell[1:], directory / "said", partial(os.chdir, directory), daemon=False, WANDB_MODE="offline",
         LOOKAHEAD_BENCH_CHECKPOINT_SECONDS="600",
     )  # fmt: skip
     process.join(300)
+    process.kill()
     return Done(process.exitcode, (directory / "said").read_text())
 
 

@@ -97,11 +97,15 @@ def life(
 
 
 def start(
-    what: Sequence[str] | Config, output: Path, prepare: Callable[[], None] | None = None, **environment: str
-) -> Any:
-    """A command or a run in a process of its own, which checkpoints after every step unless told otherwise."""
+    what: Sequence[str] | Config, output: Path, prepare: Callable[[], None] | None = None, daemon: bool = True,
+    **environment: str,
+) -> Any:  # fmt: skip
+    """A command or a run in a process of its own, which checkpoints after every step unless told otherwise.
+
+    daemon: it ends with this one, and may have no processes of its own, as `report` has.
+    """
     environment = {"LOOKAHEAD_BENCH_CHECKPOINT_SECONDS": "0", **environment}
-    process = FORKS.Process(target=life, args=(what, str(output), environment, prepare), daemon=True)
+    process = FORKS.Process(target=life, args=(what, str(output), environment, prepare), daemon=daemon)
     process.start()
     return process
 

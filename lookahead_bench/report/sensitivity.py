@@ -16,6 +16,7 @@ from lookahead_bench.report.curves import looks
 from lookahead_bench.report.plotting import Look
 from lookahead_bench.report.settings import Problem, Setting, is_number
 
+SWEPT = ("run_id", "seed", "status", "score", "choosing")  # what is used of every run
 ENOUGH = 3  # values of a number are a sweep over it
 MOST = 6  # problems in one figure
 WIDE = 4.0  # from the least to the most: more is drawn on a logarithmic axis

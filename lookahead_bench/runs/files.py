@@ -87,7 +87,8 @@ def write_json(path: Path, value: Any) -> None:
 def read_json(path: Path) -> dict[str, Any] | None:
     """The object in `path`, or None where there is none or it is damaged."""
     try:
-        value = json.loads(path.read_bytes())
+        with open(path, "rb", buffering=0) as file:
+            value = json.loads(file.read())
     except (OSError, ValueError, RecursionError):
         return None
     return value if isinstance(value, dict) else None

@@ -32,6 +32,8 @@ from lookahead_bench.runs.store import (
 log = logging.getLogger("lookahead_bench")
 NAMED = ("dataset", "optimizer", "model", "schedule")
 RECORD = ("status", "metric", "direction", "also", "git_revision", "samples_per_s", "replicas", "studies")
+BATCH = 10_000  # rows that become a frame at once: one for each run takes long, dictionaries take room
+OWNED = ("run_id", "status")  # whatever the rows may call so
 WORDS = {"nan": float("nan"), "inf": float("inf"), "-inf": float("-inf")}
 WRITTEN = re.compile(r"#[^\n]*\nscientific:(\n.*?)\nexecution:\n", re.DOTALL)  # our config.yaml
 KEY = re.compile(r"\n(?=  [^ -])")  # before a key of `scientific`
@@ -83,33 +85,43 @@ def load_results(
     weights, loss, ...). A run without rows has one line, so that it is counted. A damaged one, or a copy of another, is
     left out with a warning that names it.
     """
-    runs, frames = [], []
+    runs: list[dict[str, Any]] = []
+    counts: list[int] = []
+    rows: list[dict[str, Any]] = []
+    frames: list[pd.DataFrame] = []
     for one in stored_runs(results_dir, only, study):
-        rows = read_frame(one.directory / "metrics.jsonl", splits)
-        for key in rows.columns.intersection(["run_id", "status"]):
-            del rows[key]
-        runs.append({key: value for key, value in columns_of(one).items() if key not in rows})
-        frames.append(rows)
-    if not frames:
+        mine = read_metrics(one.directory / "metrics.jsonl", splits)
+        own = set().union(*mine)
+        runs.append({key: value for key, value in columns_of(one).items() if key in OWNED or key not in own})
+        counts.append(len(mine))
+        rows += mine
+        if len(rows) >= BATCH:
+            frames.append(pd.DataFrame(rows))
+            rows = []
+    if not runs:
         return pd.DataFrame(columns=["run_id", "status"])
-    whose = np.repeat(np.arange(len(runs)), [len(rows) for rows in frames])
-    constant = pd.DataFrame(runs).loc[whose].reset_index(drop=True)
-    frame = pd.concat(frames, ignore_index=True)
+    constant = pd.DataFrame(runs).loc[np.repeat(np.arange(len(runs)), counts)].reset_index(drop=True)
+    frame = pd.concat([*frames, *([pd.DataFrame(rows)] if rows else [])], ignore_index=True)
+    frame = frame.drop(columns=[key for key in OWNED if key in frame])
     for key in frame.columns.intersection(constant.columns):  # one run's setting is another one's score
         frame[key] = frame[key].astype(object).fillna(constant.pop(key))
     return pd.concat([constant, frame], axis=1)
 
 
-def read_frame(path: Path, splits: Sequence[str] = ()) -> pd.DataFrame:
-    """The rows of a metrics.jsonl, of these splits or all, with the words for non-finite numbers as numbers."""
+def read_metrics(path: Path, splits: Sequence[str] = ()) -> list[dict[str, Any]]:
+    """The rows of a metrics.jsonl, of these splits or all, with the words for non-finite numbers as numbers.
+
+    An empty row where there are none.
+    """
     data = content(path)
     if splits:
-        marks = [f'"split": "{split}"'.encode() for split in splits]
-        data = b"\n".join(line for line in data.split(b"\n") if any(mark in line for mark in marks))
+        found = re.finditer(f'"split": "({"|".join(splits)})"'.encode(), data)
+        ends = [(data.rfind(b"\n", 0, one.start()) + 1, data.find(b"\n", one.end())) for one in found]
+        data = b"\n".join(data[start : end if end >= 0 else None] for start, end in ends)
     rows = rows_in(data)
     if any(f'"{word}"'.encode() in data for word in WORDS):
         rows = [{k: number(v) for k, v in row.items()} for row in rows]
-    return pd.DataFrame(rows or [{}])
+    return rows or [{}]
 
 
 # ----------------------------------------------------------------------------------------------------------- one run

@@ -235,7 +235,11 @@ def fits(rows: bytes, mark: Mapping[str, Any]) -> bool:
 
 
 def content(path: Path) -> bytes:
-    return path.read_bytes() if path.exists() else b""
+    try:
+        with open(path, "rb", buffering=0) as file:
+            return file.read()
+    except FileNotFoundError:
+        return b""
 
 
 def read_rows(path: Path) -> list[dict[str, Any]]:

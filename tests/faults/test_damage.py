@@ -20,7 +20,7 @@ from lookahead_bench import load_results, run
 from lookahead_bench.cli import command
 from lookahead_bench.runs import checkpoint
 from lookahead_bench.runs.files import read_json
-from lookahead_bench.runs.results import read_frame, status_of
+from lookahead_bench.runs.results import read_metrics, status_of
 from lookahead_bench.runs.run import RunResult
 
 pytestmark = pytest.mark.fault("damage")
@@ -169,10 +169,10 @@ def test_another_runs_checkpoint_is_not_used(results: Path, whole: RunResult, tm
 @pytest.mark.parametrize("tail", [b'{"step": 3, "oracle_ca', b"\x00\x00\x00", b'{"step": 3, "loss": 1.0}\n[1]\nnull\n'])
 def test_torn_rows_are_dropped_when_read_and_cut_off_when_resumed(tail: bytes, results: Path, whole: RunResult) -> None:
     (metrics,) = results.glob("runs/*/metrics.jsonl")
-    sound = len(read_frame(metrics))
+    sound = len(read_metrics(metrics))
     with metrics.open("ab") as file:
         file.write(tail)
-    assert len(read_frame(metrics)) == sound + (b"loss" in tail)
+    assert len(read_metrics(metrics)) == sound + (b"loss" in tail)
     assert_same_run(whole, run([*RUN, f"results_dir={results}"]))
 
 

@@ -35,8 +35,9 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def told(arguments: list[str], output: Path, prepare: Callable[[], None], **environment: str) -> tuple[int, list[str]]:
     """Exit status and what was said, of a process of its own."""
-    process = start(arguments, output, prepare=prepare, **environment)
+    process = start(arguments, output, prepare=prepare, daemon=False, **environment)
     process.join(120)
+    process.kill()
     return process.exitcode, output.read_text().splitlines() if output.exists() else []
 
 

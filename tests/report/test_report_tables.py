@@ -19,12 +19,20 @@ def drawn() -> None:
     """Asked for by a test that looks at figures."""
 
 
+def no_curve(*_: object) -> None:
+    return None
+
+
+def no_figures(*_: object) -> list[Path]:
+    return []
+
+
 @pytest.fixture(autouse=True)
 def few_figures(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Drawing takes half a second."""
     if "drawn" not in request.fixturenames:
-        monkeypatch.setattr(reports, "draw_curves", lambda *args: None)
-        monkeypatch.setattr(reports, "draw_sensitivity", lambda *args: [])
+        monkeypatch.setattr(reports, "draw_curves", no_curve)
+        monkeypatch.setattr(reports, "draw_sensitivity", no_figures)
 
 
 def report(results: Path, *words: str) -> None:

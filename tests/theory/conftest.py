@@ -10,7 +10,7 @@ import pytest
 
 from lookahead_bench import configuration
 from lookahead_bench.build import resolve
-from lookahead_bench.runs.results import read_frame
+from lookahead_bench.runs.results import read_metrics
 from lookahead_bench.runs.run import execute
 from lookahead_bench.runs.session import Session
 from lookahead_bench.runs.store import RunDirectory
@@ -25,7 +25,7 @@ def rows(tmp_path: Path) -> Rows:
 
     def call(*overrides: str) -> list[pd.DataFrame]:
         settings = configuration.load(["tracker=none", f"results_dir={tmp_path}", *overrides])
-        frames = [read_frame(result.path / "metrics.jsonl") for result in execute(settings)]
+        frames = [pd.DataFrame(read_metrics(result.path / "metrics.jsonl")) for result in execute(settings)]
         return [f[(f.weights == "fast") & ((f.split == "train") | (f.step == 0))].reset_index() for f in frames]
 
     return call

@@ -5,13 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from tiny_runs import tensors
 
 from lookahead_bench import configuration
 from lookahead_bench.runs.checkpoint import load_newest
-from lookahead_bench.runs.results import read_frame
+from lookahead_bench.runs.results import read_metrics
 from lookahead_bench.runs.run import RunResult, execute
 
 CASES = [
@@ -36,7 +37,7 @@ def together_and_alone(path: Path, overrides: list[str], replicas: int) -> list[
 def assert_same_rows(one: RunResult, other: RunResult) -> None:
     assert one.run_id == other.run_id
     assert one.status == other.status
-    mine, theirs = (read_frame(r.path / "metrics.jsonl").drop(columns="seconds") for r in (one, other))
+    mine, theirs = (pd.DataFrame(read_metrics(r.path / "metrics.jsonl")).drop(columns="seconds") for r in (one, other))
     assert list(mine.columns) == list(theirs.columns)
     numeric = mine.select_dtypes("number").columns
     np.testing.assert_allclose(mine[numeric], theirs[numeric], rtol=1e-6, atol=1e-12)
