@@ -191,9 +191,9 @@ def single(overrides: list[str]) -> int:
     if search := next((o for o in overrides if o.startswith("search=") and o != "search=null"), None):
         wrong_arguments(f"{search}: is a sweep; add -m")
     settings = configuration.load(overrides)
+    from lookahead_bench.jobs import do
     from lookahead_bench.report.plan import announce
     from lookahead_bench.runs.processes import follows
-    from lookahead_bench.studies import do
 
     if not follows(settings):
         announce(settings)

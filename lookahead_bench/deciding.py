@@ -15,9 +15,9 @@ from lookahead_bench import configuration
 from lookahead_bench.configuration.compose import PRIMARY, Loader, hydra_main, loader
 from lookahead_bench.configuration.messages import COMPOSING, translate
 from lookahead_bench.errors import ConfigError
+from lookahead_bench.jobs import Doer, own_overrides
 from lookahead_bench.notices import complain
 from lookahead_bench.runs.store import RunDirectory, status_of
-from lookahead_bench.studies import Doer, own_overrides
 
 
 def sweep(overrides: Sequence[str]) -> Counter[str]:

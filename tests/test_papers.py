@@ -16,6 +16,7 @@ from lookahead_bench.configuration.files import CONF, options
 
 PAPERS: dict[str, dict[str, Any]] = yaml.safe_load(Path(__file__).with_name("papers.yaml").read_text())
 OWN = (
+    "cifar/",
     "digits/",
     "gan/",
     "search/",

@@ -67,7 +67,7 @@ def full(name: str) -> str:
 def draw_one(name: str, study: Study) -> str:
     """Draw one figure, and compare its numbers with their closed forms; returns what was written and found.
 
-    Both from its study's runs alone: their rows, with the columns `part`, the experiment's file, and `directory`.
+    Both from its study's runs alone: their rows, with the columns `part` (the experiment's), `config` and `directory`.
     """
     import matplotlib.pyplot as plt
 
@@ -76,11 +76,13 @@ def draw_one(name: str, study: Study) -> str:
     from lookahead_bench.report.tables import save
     from lookahead_bench.runs.results import load_results
 
-    part = {one.run_id: one["study"].split("/")[-1] for one in study.runs()}
+    config = {one.run_id: one for one in study.runs()}
+    part = {run_id: one["study"].split("/")[-1] for run_id, one in config.items()}
     results_dir = next(study.runs())["results_dir"]
     frame = load_results(results_dir, only=part)
     frame.insert(1, "part", frame["run_id"].map(part))
-    frame.insert(2, "directory", results_dir + "/runs/" + frame["run_id"])
+    frame.insert(2, "config", frame["run_id"].map(config))
+    frame.insert(3, "directory", results_dir + "/runs/" + frame["run_id"])
     stem = Path(results_dir, "figures", name.replace("/", "-"))
     stem.parent.mkdir(parents=True, exist_ok=True)
     module = importlib.import_module(f"lookahead_bench.report.{full(name).replace('/', '.')}")

@@ -42,8 +42,7 @@ def uncollected() -> Iterator[None]:
 def write(
     results_dir: str, only: Mapping[str, str], study: str | None = None, *, form: str = "term", every: bool = False
 ) -> None:
-    """Write the tables and figures under <results_dir>/report/, a study's in a folder of its own there, and print the
-    tables.
+    """Write the tables and figures under <results_dir>/report/, those of a study under its name, and print the tables.
 
     only: {"dataset": ..., "scale": ..., "optimizer": NAME[,NAME...]} restricts the runs; study: to those done for it
     form: what is printed: term, md, tex or csv; the files are written in every form
@@ -51,8 +50,9 @@ def write(
     Errors: RunError where there is nothing to report.
     """
     runs = runs_of(results_dir, only, study)
-    directory = Path(results_dir, "report", (study or "").replace("/", "-"))
+    directory = Path(results_dir, "report")
     directory.mkdir(parents=True, exist_ok=True)
+    prefix = f"{study.replace('/', '-')}-" if study else ""
     tables = []
     said: dict[str, str] = {}  # of a table: which files there are
     for one in search_reports(results_dir, runs):
@@ -68,21 +68,23 @@ def write(
             name = "-".join(str(part) for part in task if isinstance(part, str)) or "unreadable"
             title = ", ".join(part for part in (task[0], task[2], f"scale={task[1]}") if isinstance(part, str))
             swept = [one.of_columns(SWEPT) for one in of]
-            sensitivity = artist.submit(draw_sensitivity, swept, directory / name, title)
+            stem = directory / f"{prefix}{name}"
+            sensitivity = artist.submit(draw_sensitivity, swept, stem, title)
             rows = rows_of(results_dir, of, every=every)
-            curves = artist.submit(draw_curves, rows, directory / name, title)
+            curves = artist.submit(draw_curves, rows, stem, title)
             drawn[name] = curves, sensitivity
             costs = [to_target(one, rows) for one in of]
             compared += zip(of, costs, strict=True)
             table = summary_table(name, of, costs, every=every)
             tables.append(table)
-            said[name] = table.save(directory)
+            said[name] = table.save(stem)
         if (found := compare(compared)) is not None:
             tables.append(found[0])
-            said["problems"] = f"{found[0].save(directory)} and {draw_profile(found[1], directory / 'problems')} .pdf"
+            stem = directory / f"{prefix}problems"
+            said["problems"] = f"{found[0].save(stem)} and {draw_profile(found[1], stem)} .pdf"
         for table in of_papers(results_dir, runs, [one for one, _ in compared]):
             tables.append(table)
-            said[table.name] = table.save(directory)
+            said[table.name] = table.save(directory / f"{prefix}{table.name}")
     for name, (curves, sensitivity) in drawn.items():
         said[name] += "".join(f" and {figure} .pdf" for figure in (curves.result(), *sensitivity.result()) if figure)
     show(tables, said, form)

@@ -95,15 +95,15 @@ class Table:
     def csv(self) -> pd.DataFrame:
         return self.lines if self.numbers is None else self.numbers
 
-    def save(self, directory: Path) -> str:
-        """NAME.md, .csv and .tex in the directory; says what it has written."""
+    def save(self, stem: Path) -> str:
+        """<stem>.md, .csv and .tex; says what it has written."""
         texts = {".md": self.markdown(), ".csv": self.csv().to_csv(index=False), ".tex": self.latex()}
         for suffix, text in texts.items():
-            with atomic(directory / f"{self.name}{suffix}") as file:
+            with atomic(stem.with_name(f"{stem.name}{suffix}")) as file:
                 file.write(text.encode())
-        return f"{directory / self.name}{' '.join(texts)}"
+        return f"{stem}{' '.join(texts)}"
 
 
 def save(stem: Path, lines: pd.DataFrame) -> None:
     """A plain table as <stem>.md, .csv and .tex."""
-    Table(stem.name, "", lines).save(stem.parent)
+    Table(stem.name, "", lines).save(stem)

@@ -23,11 +23,12 @@ from lookahead_bench.configuration.files import GROUPS
 from lookahead_bench.configuration.messages import show
 from lookahead_bench.configuration.rules import BUDGETS
 from lookahead_bench.errors import ConfigError
+from lookahead_bench.jobs import Job
 from lookahead_bench.notices import say
 from lookahead_bench.runs.store import RunDirectory
 from lookahead_bench.search.samplers import Sampler, Values
 from lookahead_bench.search.space import Space, dimension
-from lookahead_bench.studies import Job, Study, is_missing, succeeded
+from lookahead_bench.studies import Study, is_missing, succeeded
 
 SAMPLER = targets.Kind(("lookahead_bench.search.samplers", "Sampler"), "is no lookahead_bench.search.samplers.Sampler")
 

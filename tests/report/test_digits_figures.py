@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import product
+from pathlib import Path
 from typing import Any
 
 import matplotlib.pyplot as plt
@@ -11,8 +12,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lookahead_bench.report.digits import grid, inner_loop, momentum, robustness
+from lookahead_bench import configuration
+from lookahead_bench.report.digits import grid, inner_loop, momentum, robustness, surface
 from lookahead_bench.report.stats import mean
+from lookahead_bench.runs.run import execute
 
 STEPS = 20
 
@@ -70,3 +73,23 @@ def test_robustness_counts_what_diverged() -> None:
     assert [list(np.asarray(line.get_xdata())) for line in lines] == [[0.1], [9.0], [0.1], [9.0]]
     sgd = ends(frame)[ends(frame)["optimizer"].eq("sgd") & ends(frame)["status"].eq("done")]
     assert lines[0].get_ydata() == pytest.approx([sgd["accuracy"].mean()])
+
+
+def test_the_surface_goes_through_the_scores_of_its_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(surface, "POINTS", 2)
+    base = ["dataset=digits", "optimizer=lookahead", "optimizer.k=2", "optimizer.alpha=0.3", "optimizer.lr=0.3",
+            "epochs=null", "tracker=none", f"results_dir={tmp_path}"]  # fmt: skip
+    configs = [configuration.load([*base, f"max_steps={steps}"]) for steps in (20, 21, 22)]
+    done = [execute(config)[0] for config in configs]
+    frame = pd.DataFrame({"run_id": [one.run_id for one in done], "max_steps": (20, 21, 22), "config": configs,
+                          "directory": [str(one.path) for one in done]})  # fmt: skip
+    planes: list[surface.Plane] = []
+    monkeypatch.setattr(surface, "draw_surface", lambda figure, ax, plane, alpha: planes.append(plane))
+    between = surface.draw(frame).get_axes()[1]
+    path = planes[0].path
+    assert [*path[0], path[2][1]] == pytest.approx([0, 0, 0], abs=1e-6)
+    found = [planes[0].accuracy(*point) for point in (path[0], path[1], 0.3 * path[2])]
+    assert found == pytest.approx([one.final["val"][kind]["accuracy"] for one, kind in zip(
+        done, ("slow", "fast", "slow"), strict=True)], abs=1 / 237)  # fmt: skip
+    slow = next(line for line in between.get_lines() if line.get_label() == "slow weights")
+    assert float(np.asarray(slow.get_ydata())[0]) == found[2]

@@ -98,7 +98,7 @@ def test_the_report_tells_what_was_chosen_and_shows_no_trial_as_a_method(
         assert lines[one.name]["diverged"] == "0"
     with (store / "report" / "halton-digits-trials.csv").open() as file:
         assert sum(1 for _ in csv.DictReader(file)) == len(found.methods[0].trials) * 2
-    with (store / "report" / "digits-cpu-mlp.csv").open() as file:
+    with (store / "report" / "halton-digits-digits-cpu-mlp.csv").open() as file:
         assert sorted(line["optimizer"] for line in csv.DictReader(file)) == ["lookahead", "sgd"]
     twice = load_results(store)
     twice["studies"] = twice["studies"].map(lambda studies: tuple(s.replace("/001", "/000") for s in studies))

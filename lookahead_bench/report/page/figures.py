@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any, NamedTuple
 
-from bokeh.models import ColumnDataSource, HoverTool, NumeralTickFormatter, Range1d
+from bokeh.models import BasicTickFormatter, ColumnDataSource, HoverTool, NumeralTickFormatter, Range1d
 from bokeh.plotting import figure
 
 from lookahead_bench.report.curves import looks
@@ -76,6 +76,8 @@ def bokeh_figure(shown: Figure) -> Any:
     plot.toolbar.logo = None
     if shown.axes == STEPS:
         plot.xaxis.formatter = NumeralTickFormatter(format="0.[00]a")
+    elif not log_x:
+        plot.xaxis.formatter = BasicTickFormatter(power_limit_low=-4)  # 0.001, not 1.000e-3
     joined: list[Any] = []
     for i, (line, look) in enumerate(zip(shown.lines, looks_of(shown), strict=True)):
         source = ColumnDataSource(in_view(line.views.get(view, {}), x, MARKED if line.joined else POINTS))

@@ -1,0 +1,1 @@
+"""Figures of networks on CIFAR, from their stored runs."""
