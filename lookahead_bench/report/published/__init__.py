@@ -26,7 +26,8 @@ def published(dataset: str, metric: str) -> Iterator[tuple[str, Mapping[str, Any
     for paper in papers():
         for one in paper.get("values", ()):
             if (one["dataset"], one["metric"]) == (dataset, metric):
-                yield from ((paper["paper"], one, row) for row in one["rows"] if row["status"] == "read")
+                source = one.get("paper", paper["paper"])
+                yield from ((source, one, row) for row in one["rows"] if row["status"] == "read")
 
 
 def beside(of: Sequence[Problem]) -> Table | None:
