@@ -210,9 +210,7 @@ def dry_run(overrides: list[str], multirun: bool) -> int:
     study = Study.of(overrides) if multirun else None
     if multirun and study is None:
         wrong_arguments("--dry-run: this sweeper decides as it goes; ask without -m what one of its runs costs")
-    show(study.jobs.values() if study else [configuration.load(overrides)])
-    if study and study.later:
-        say(f"{study.later} runs more follow from what these will say")
+    show(study.jobs.values() if study else [configuration.load(overrides)], study.later if study else 0)
     return 0
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
+from statistics import fmean
 
 from lookahead_bench.configuration import Config
 from lookahead_bench.cost import LONG, Cost, Pace, cost, keep, known, place
@@ -40,8 +41,8 @@ class Line:
         return f"{shown(sum(known))}{'+' if len(known) < len(self.costs) else ''}" if known else "?"
 
 
-def show(configs: Iterable[Config]) -> None:
-    """A line a run, or a kind of runs; and the sum. configs: one a job; nothing is begun.
+def show(configs: Iterable[Config], later: int = 0) -> None:
+    """A line a run, or a kind of runs; and the sum. configs: one a job; nothing is begun. later: runs that follow.
 
     What nobody knows is timed, a few steps each, and kept in results_dir.
     """
@@ -49,10 +50,12 @@ def show(configs: Iterable[Config]) -> None:
     paces = Paces()
     lines: dict[str, Line] = {}
     together = sum(len(runs) for _, runs in jobs) > LINES
+    whole: list[float] = []  # seconds of a job from its beginning
     for config, runs in jobs:
         due = [one for one in runs if one.due()]
         pace = paces.of(config) if due else None
         expected = cost(config, pace) * share_left(due) if pace else None
+        whole += [cost(config, pace).seconds] if pace else []
         name = str(place(config).stem) if together else config.run_id
         title = f"{config['dataset']['name']}-{config['optimizer']['name']}" if together else config.run_id
         line = lines.setdefault(name, Line(title))
@@ -68,6 +71,9 @@ def show(configs: Iterable[Config]) -> None:
     _, calls, time, disk = totals(every)
     rest = f", {every.runs - every.done:,} to do: {calls} oracle calls, {time} one after another, {disk}"
     out.print(f"{every.runs:,} runs, {every.done:,} done{rest if every.costs else ''}")
+    if later:
+        time = f", about {words(later * fmean(whole))} if they are like these" if whole else ""
+        out.print(f"{later:,} runs more follow from what these will say{time}", soft_wrap=True)
 
 
 def totals(line: Line) -> tuple[str, str, str, str]:
