@@ -135,7 +135,7 @@ def experiment(argv: list[str]) -> int:
     from hydra._internal.utils import get_args_parser
 
     parser = get_args_parser()
-    parser.error = wrong_arguments  # type: ignore[method-assign]
+    parser.error = wrong_arguments  # type: ignore[method-assign]  # argparse would exit with its own words
     parser.add_argument("--dry-run", action="store_true")
     args = parser.parse_intermixed_args(argv)
     words = [o for o in args.overrides if "=" not in o and o.replace("_", "").isalnum()]

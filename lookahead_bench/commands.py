@@ -26,7 +26,7 @@ def keys_and_names(
     parser = argparse.ArgumentParser(prog=f"lookahead-bench {name}", description=description)
     usage = " ".join(f"[{k}={v}]" for k, v in keys.items())
     parser.add_argument("arguments", nargs="*", metavar=f"{names} {usage}".strip())
-    parser.error = wrong_arguments  # type: ignore[method-assign]
+    parser.error = wrong_arguments  # type: ignore[method-assign]  # argparse would exit with its own words
     found, values = [], dict(keys)
     for argument in parser.parse_args(argv).arguments:
         key, equals, value = argument.partition("=")

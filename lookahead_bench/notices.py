@@ -35,7 +35,7 @@ def open_streams() -> None:
         if getattr(sys, name) is None:
             setattr(sys, name, open(os.devnull, mode))  # noqa: SIM115  (for as long as the process lives)
     for stream in (sys.stdout, sys.stderr):
-        stream.reconfigure(errors="plainly")  # type: ignore[union-attr]
+        stream.reconfigure(errors="plainly")  # type: ignore[union-attr]  # the standard streams are
 
 
 def settle_streams() -> None:

@@ -40,7 +40,7 @@ def main(values: Mapping[str, str]) -> None:
         )  # fmt: skip
         trainer = Session(resolve(config), [(RunDirectory(config), None)]).build()
     images, labels = trainer.task.batch(0)
-    network = trainer.task.networks["model"]  # type: ignore[attr-defined]
+    network = trainer.task.networks["model"]  # type: ignore[attr-defined]  # of a NetworkTask
     parameters = list(network.parameters())
 
     def loop() -> None:

@@ -69,7 +69,7 @@ def training_mode(optimizer: Optimizer) -> None:
     """Before the first step: put a base that has modes of its own into its training mode; some begin in the other."""
     *_, base = chain(optimizer)
     if _has_modes(base):
-        base.train()  # type: ignore[attr-defined]
+        base.train()  # type: ignore[attr-defined]  # Schedule-Free has it
 
 
 class _RefuseStep:

@@ -61,7 +61,7 @@ class Projected(Wrapper):
 
 def _numbers(value: PerParameter, n: int, name: str) -> list[float]:
     if is_number(value):
-        return [float(value)] * n  # type: ignore[arg-type]
+        return [float(value)] * n  # type: ignore[arg-type]  # a number, as was just seen
     assert isinstance(value, Sequence)
     if len(value) != n:
         raise ValueError(f"{name} has {len(value)} numbers for {n} parameters")
@@ -70,7 +70,7 @@ def _numbers(value: PerParameter, n: int, name: str) -> list[float]:
 
 def _require_numbers(value: PerParameter, name: str) -> None:
     values = [value] if is_number(value) or isinstance(value, str) or not isinstance(value, Sequence) else value
-    if not all(is_number(v) and not isnan(v) for v in values):  # type: ignore[arg-type]
+    if not all(is_number(v) and not isnan(v) for v in values):  # type: ignore[arg-type]  # numbers by then
         raise ValueError(f"{name} must be a number, or one per parameter, got {value!r}")
 
 

@@ -174,7 +174,7 @@ def table(found: Found) -> pd.DataFrame:
     """One line a method."""
     lines = []
     for one in found.methods:
-        best: dict[str, Any] = one.trials.loc[one.chosen].to_dict()  # type: ignore[assignment]
+        best: dict[str, Any] = one.trials.loc[one.chosen].to_dict()  # type: ignore[assignment]  # of one line, keyed by columns
         count, good = len(one.trials), one.good()
 
         def expected(n: int, one: Method = one) -> str:

@@ -253,7 +253,7 @@ def rows_in(data: bytes) -> list[dict[str, Any]]:
     with contextlib.suppress(ValueError, RecursionError):
         rows = json.loads(f"[{','.join(lines)}]")
         if len(rows) == len(lines) and all(isinstance(row, dict) for row in rows):
-            return rows  # type: ignore[no-any-return]
+            return rows  # type: ignore[no-any-return]  # dictionaries, as was just seen
     rows = []
     for line in lines:
         with contextlib.suppress(ValueError, RecursionError):
