@@ -55,8 +55,9 @@ figures-theory: $(VENV)/ready ## Regenerate every theory figure from nothing (de
 	OMP_NUM_THREADS=1 $(BIN)/lookahead-bench figures results_dir=results/theory data_dir=$(DATA)
 
 .PHONY: figures
-figures: figures-theory ## Regenerate every figure: theory and small networks from nothing, GANs from their stored runs
-	$(BIN)/lookahead-bench figures digits/grid digits/inner_loop digits/momentum digits/robustness results_dir=results/digits
+figures: figures-theory ## Regenerate every figure: theory and small networks from nothing (CIFAR-10 in DATA), GANs from their stored runs
+	$(BIN)/lookahead-bench figures digits/grid digits/inner_loop digits/momentum digits/robustness digits/surface results_dir=results/digits
+	$(BIN)/lookahead-bench figures cifar/surface results_dir=results/cifar data_dir=$(DATA)
 	$(BIN)/lookahead-bench figures gan/ring results_dir=results/studies/gan_ring_cpu
 	$(BIN)/lookahead-bench figures gan/mnist results_dir=results/studies/mnist_gan_cpu data_dir=$(DATA)
 

@@ -20,6 +20,7 @@ OWN = (
     "digits/",
     "gan/",
     "search/",
+    "small/",
     "theory/",
     "lookahead/ptb_rates",
     "lookahead/ablation_",

@@ -20,6 +20,7 @@ FIRST = {  # the arguments that a script takes before overrides
     "lookahead_minmax_2021": SCALES,
     "multilayer_lookahead_2021": SCALES,
     "rapp_2023": SCALES,
+    "small": [["digits"], ["cnn"]],
 }
 
 

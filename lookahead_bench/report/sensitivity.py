@@ -50,9 +50,7 @@ def draw(key: str, of: Sequence[Problem], stem: Path, title: str) -> Path:
     with plt.rc_context(plotting.STYLE):
         figure, panels = plotting.axes(columns, rows, width=plotting.WIDTH * columns, height=0.4 + 2.0 * rows)
         for ax, one in zip(panels, of, strict=False):
-            for method in methods:
-                line(ax, key, one, method, styles[method])
-            axes(ax, key, one)
+            axes(ax, key, one, [score for m in methods for score in line(ax, key, one, m, styles[m])])
             plotting.panel_title(ax, one.text or title)
         for ax in panels[len(of) :]:
             ax.set_axis_off()
@@ -72,7 +70,8 @@ def points(key: str, one: Problem, method: str) -> Iterator[tuple[float, Setting
     yield from zip(values, one.on_common_seeds(best), strict=True)
 
 
-def line(ax: Axes, key: str, one: Problem, method: str, look: Look) -> None:
+def line(ax: Axes, key: str, one: Problem, method: str, look: Look) -> list[float]:
+    """Draw it; gives the scores of all its seeds."""
     found = list(points(key, one, method))
     ended = [(value, setting.done["choosing"]) for value, setting in found if not setting.done.empty]
     x = [value for value, _ in ended]
@@ -88,11 +87,12 @@ def line(ax: Axes, key: str, one: Problem, method: str, look: Look) -> None:
     if lost := [value for value, setting in found if setting.count("diverged")]:
         height = [0.02 if one.higher else 0.98] * len(lost)
         ax.plot(lost, height, "x", color=look.colour, transform=ax.get_xaxis_transform())
+    return [score for _, scores in ended for score in scores]
 
 
-def axes(ax: Axes, key: str, one: Problem) -> None:
+def axes(ax: Axes, key: str, one: Problem, drawn: Sequence[float]) -> None:
     values = sorted({float(s.values[key]) for s in one.settings if is_number(s.values.get(key))})
-    scores = np.array([score for s in one.settings for score in s.done["choosing"]] or [0.0])
+    scores = np.array(drawn or [0.0])
     if values[0] > 0 and values[-1] >= WIDE * values[0]:
         ax.set_xscale("log")
     if len(values) <= TICKS:
