@@ -132,6 +132,9 @@ def test_wider(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert (found.word, found.seeds) == ("agrees", 6)
     assert found.evidence == "good lr over 3.00 against 0.17 decades; tried 0.001 to 1 (4) and 0.001 to 1 (4)"
     assert judge(tmp_path, claim("wider", method="lookahead", other="sgd", key="k"), monkeypatch) == []
+    for seed in range(6):  # better than all of the grid, and no part of it
+        write_run(tmp_path, "lookahead", seed, {"slow": 0.99}, optimizer={"lr": 0.1, "k": 20})
+    assert judge(tmp_path, papers, monkeypatch)[0].evidence == found.evidence
 
 
 def test_steadier(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,7 +15,6 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 from torch import Tensor
-from torch.nn.utils import parameters_to_vector, vector_to_parameters
 from tqdm import tqdm
 
 from lookahead_bench.build import resolve
@@ -45,7 +44,8 @@ class Plane:
     def accuracy(self, x: float, y: float) -> float:
         """On the validation images, with BatchNorm statistics estimated for these weights."""
         weights = self.origin + torch.tensor([x, y], dtype=torch.float64) @ self.axes
-        vector_to_parameters(weights.to(self.parameters[0].dtype), self.parameters)
+        for parameter, part in zip(self.parameters, weights.split([p.numel() for p in self.parameters]), strict=True):
+            parameter.copy_(part.view(parameter.shape))
         with self.task.restored_statistics(reestimate=True):
             _, scores = next(iter(self.task.evaluate(0)))
             return float(scores["accuracy"])
@@ -77,7 +77,7 @@ def weights(task: Task, directory: Path) -> Tensor:
     if state is None:
         raise RunError(f"{directory}: its checkpoint is needed, and gone; remove the directory to have it made again")
     task.load_state_dict(state["task"])
-    return parameters_to_vector(parameters_of(task)).detach().double()
+    return torch.cat([parameter.detach().flatten().double() for parameter in parameters_of(task)])
 
 
 def draw_surface(figure: Figure, ax: Axes, plane: Plane, alpha: float) -> None:
