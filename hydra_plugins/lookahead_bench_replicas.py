@@ -13,7 +13,7 @@ from hydra.core.utils import JobReturn, JobStatus
 from hydra.plugins.launcher import Launcher
 
 if TYPE_CHECKING:
-    from lookahead_bench.jobs import Doer, End
+    from lookahead_bench.doing import Doer, End
 
 
 class ReplicasLauncher(Launcher):

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import os
 import sys
 from collections.abc import Sequence
@@ -67,6 +68,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         raise SystemExit(command(list(sys.argv[1:] if argv is None else argv)))
     finally:
         settle_streams()
+        gc.freeze()  # the end of the process need not look through all that there is
 
 
 def command(argv: list[str]) -> int:
@@ -191,7 +193,7 @@ def single(overrides: list[str]) -> int:
     if search := next((o for o in overrides if o.startswith("search=") and o != "search=null"), None):
         wrong_arguments(f"{search}: is a sweep; add -m")
     settings = configuration.load(overrides)
-    from lookahead_bench.jobs import do
+    from lookahead_bench.doing import do
     from lookahead_bench.report.plan import announce
     from lookahead_bench.runs.processes import follows
 

@@ -23,8 +23,8 @@ from lookahead_bench.configuration import Config
 from lookahead_bench.configuration.compose import PRIMARY, Loader, hydra_main, jobs, loader
 from lookahead_bench.configuration.files import options
 from lookahead_bench.configuration.messages import COMPOSING, translate
+from lookahead_bench.doing import Doer, Job, told
 from lookahead_bench.errors import ConfigError, InterruptedBySignal
-from lookahead_bench.jobs import Doer, Job, told
 from lookahead_bench.notices import complain
 from lookahead_bench.runs.lock import Lock
 from lookahead_bench.runs.news import failure, news, now

@@ -15,4 +15,8 @@ case $round in
   final)
     run optimizer=sgd optimizer.lr=0.1 "$@"
     ;;
+  *)
+    echo "$0: screening or final, not $round" >&2
+    exit 2
+    ;;
 esac

@@ -8,4 +8,4 @@ shift
 for figure in fig_bilinear fig_mnist; do
   lookahead-bench -m experiment="lookahead_minmax/$figure" scale="$scale" "$@"
 done
-lookahead-bench figures bilinear_batch bilinear_stochastic "$@"
+lookahead-bench figures bilinear_batch bilinear_stochastic gan/mnist "$@"

@@ -21,7 +21,7 @@ from lookahead_bench.cli import command
 from lookahead_bench.configuration import Config
 from lookahead_bench.configuration.compose import loader
 from lookahead_bench.configuration.joint import batches
-from lookahead_bench.jobs import Doer
+from lookahead_bench.doing import Doer
 from lookahead_bench.runs.results import read_metrics
 from lookahead_bench.runs.run import RunResult, execute, execute_jointly, result
 from lookahead_bench.runs.store import RunDirectory

@@ -50,7 +50,8 @@ def command(line: str, directory: Path) -> Done:
         LOOKAHEAD_BENCH_CHECKPOINT_SECONDS="600",
     )  # fmt: skip
     process.join(300)
-    process.kill()
+    process.kill()  # where it is still there
+    process.join()
     return Done(process.exitcode, (directory / "said").read_text())
 
 

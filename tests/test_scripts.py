@@ -19,6 +19,7 @@ FIRST = {  # the arguments that a script takes before overrides
     "lookahead_2019": SCALES,
     "lookahead_minmax_2021": SCALES,
     "multilayer_lookahead_2021": SCALES,
+    "radam_2019": SCALES,
     "rapp_2023": SCALES,
     "small": [["digits"], ["cnn"]],
 }
@@ -27,6 +28,7 @@ FIRST = {  # the arguments that a script takes before overrides
 def commands(script: str, first: list[str], directory: Path) -> list[list[str]]:
     """What a script asks of lookahead-bench, in whose place a program notes its arguments."""
     program, notes = directory / "lookahead-bench", directory / "notes"
+    notes.unlink(missing_ok=True)
     program.write_text(f'#!/bin/sh\necho "$@" >> {notes}\n')
     program.chmod(0o755)
     environment = os.environ | {"PATH": f"{directory}{os.pathsep}{os.environ['PATH']}"}

@@ -190,7 +190,7 @@ def source(choices: DictConfig, group: str, name: str) -> DictConfig:
 def scale_entries(choices: DictConfig) -> tuple[dict[str, str], dict[str, Any]]:
     """What the dataset says for this scale: groups that nobody has chosen, and values that no experiment has set."""
     node = OmegaConf.select(choices, f"dataset.about.scales.{choices.get('scale')}")
-    plain: dict[str, Any] = OmegaConf.to_container(node) if node is not None else {}  # type: ignore[assignment]  # a mapping is
+    plain: dict[str, Any] = OmegaConf.to_container(node) if node is not None else {}  # type: ignore[assignment]  # of a mapping
     named: dict[str, str] = {group: plain.pop(group) for group in ("model", "schedule") if group in plain}
     picks = {group: name for group, name in named.items() if choices.get(group) is None}
     # What differs from the dataset's own file was set by an experiment, which the scale must not undo.
@@ -240,7 +240,7 @@ def jobs(overrides: Sequence[str], composing: Loader | None = None) -> list[list
     if master.get("search") is not None:
         spaces = {o.get_key_element(): str(o.input_line).partition("=")[2] for o in filter(is_interval, parsed)}
         # A mapping: the group's files are.
-        said: dict[str, Any] = OmegaConf.to_container(master.search, resolve=True)  # type: ignore[assignment]  # a mapping is
+        said: dict[str, Any] = OmegaConf.to_container(master.search, resolve=True)  # type: ignore[assignment]  # of a mapping
         composing.search = {**said, "name": master.hydra.runtime.choices.search, "intervals": spaces}
         # The jobs need not know of it.
         parsed = [o for o in parsed if not is_interval(o) and str(o.key_or_group).partition(".")[0] != "search"]

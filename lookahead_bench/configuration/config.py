@@ -130,7 +130,7 @@ class Composed:
 
 def plain(composed: DictConfig) -> dict[str, Any]:
     """The resolved nodes without Hydra's own and the facts of an experiment; a toy task has no model."""
-    nodes: dict[str, Any] = OmegaConf.to_container(composed, resolve=True)  # type: ignore[assignment]  # a mapping is
+    nodes: dict[str, Any] = OmegaConf.to_container(composed, resolve=True)  # type: ignore[assignment]  # of a mapping
     apart = ("hydra", "experiment", "search", identity.ABOUT)
     return {"model": None} | {key: node for key, node in nodes.items() if key not in apart}
 

@@ -16,7 +16,7 @@ from lookahead_bench.runs.signals import CAUGHT
 from lookahead_bench.runs.store import RunDirectory
 
 if TYPE_CHECKING:
-    from lookahead_bench.jobs import Doer
+    from lookahead_bench.doing import Doer
 
 PATIENCE = 60.0  # seconds for the workers to save their runs
 

@@ -1,4 +1,4 @@
-"""`lookahead-bench figures`: run what is missing of a study, then draw it from the stored results alone.
+"""`lookahead-bench figures`: run what is missing of a study, then draw it from what its runs have left.
 
 A figure GROUP/NAME is a module `lookahead_bench/report/GROUP/NAME.py` with `draw(frame) -> Figure` and, where there is
 a closed form, `compare(frame) -> list[Comparison]`; its study is every `conf/experiment/GROUP/NAME/*.yaml`. Nothing
@@ -49,10 +49,10 @@ def draw(names: Sequence[str], overrides: Sequence[str]) -> None:
             study.require_data()
             if not succeeded(study.run(quiet=True)):
                 raise RunError("a run has failed")
+            words = draw_one(name, study)
         except (DataError, RunError) as error:  # the other figures need none of this
             lacking.append(type(error)(f"{name}: {error}"))
             continue
-        words = draw_one(name, study)
         took = time.perf_counter() - start
         console().print(f"{words}  ({done} runs done now, {took:.1f} s)", soft_wrap=True)
     if lacking:
@@ -67,7 +67,8 @@ def full(name: str) -> str:
 def draw_one(name: str, study: Study) -> str:
     """Draw one figure, and compare its numbers with their closed forms; returns what was written and found.
 
-    Both from its study's runs alone: their rows, with the columns `part` (the experiment's), `config` and `directory`.
+    Both from its study's runs alone: their rows, with the columns `part` (its experiment's last name), `config` and
+    `directory`.
     """
     import matplotlib.pyplot as plt
 
@@ -77,9 +78,9 @@ def draw_one(name: str, study: Study) -> str:
     from lookahead_bench.runs.results import load_results
 
     config = {one.run_id: one for one in study.runs()}
+    results_dir = next(iter(config.values()))["results_dir"]
     part = {run_id: one["study"].split("/")[-1] for run_id, one in config.items()}
-    results_dir = next(study.runs())["results_dir"]
-    frame = load_results(results_dir, only=part)
+    frame = load_results(results_dir, only=config)
     frame.insert(1, "part", frame["run_id"].map(part))
     frame.insert(2, "config", frame["run_id"].map(config))
     frame.insert(3, "directory", results_dir + "/runs/" + frame["run_id"])

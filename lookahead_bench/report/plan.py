@@ -53,9 +53,10 @@ def show(configs: Iterable[Config], later: int = 0) -> None:
     whole: list[float] = []  # seconds of a job from its beginning
     for config, runs in jobs:
         due = [one for one in runs if one.due()]
-        pace = paces.of(config) if due else None
-        expected = cost(config, pace) * share_left(due) if pace else None
-        whole += [cost(config, pace).seconds] if pace else []
+        pace = paces.of(config) if due else known(config) if later else None
+        full = cost(config, pace) if pace else None
+        whole += [full.seconds] if full else []
+        expected = full * share_left(due) if full and due else None
         name = str(place(config).stem) if together else config.run_id
         title = f"{config['dataset']['name']}-{config['optimizer']['name']}" if together else config.run_id
         line = lines.setdefault(name, Line(title))
@@ -72,8 +73,8 @@ def show(configs: Iterable[Config], later: int = 0) -> None:
     rest = f", {every.runs - every.done:,} to do: {calls} oracle calls, {time} one after another, {disk}"
     out.print(f"{every.runs:,} runs, {every.done:,} done{rest if every.costs else ''}")
     if later:
-        time = f", about {words(later * fmean(whole))} if they are like these" if whole else ""
-        out.print(f"{later:,} runs more follow from what these will say{time}", soft_wrap=True)
+        ahead = f", {words(later * fmean(whole))} at most if they are like these" if whole else ""
+        out.print(f"{later:,} runs more follow from what these will say{ahead}", soft_wrap=True)
 
 
 def totals(line: Line) -> tuple[str, str, str, str]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Iterator, Mapping
-from concurrent.futures import Future, ProcessPoolExecutor
 from contextlib import contextmanager
 from itertools import groupby
 from pathlib import Path
@@ -14,10 +13,11 @@ import pandas as pd
 from lookahead_bench.errors import RunError
 from lookahead_bench.report import search
 from lookahead_bench.report.across import compare, draw_profile
+from lookahead_bench.report.beside import Beside
 from lookahead_bench.report.console import console
 from lookahead_bench.report.curves import curve_rows, draw_curves
 from lookahead_bench.report.published import beside
-from lookahead_bench.report.sensitivity import SWEPT, draw_sensitivity
+from lookahead_bench.report.sensitivity import draw_sensitivity
 from lookahead_bench.report.settings import Problem, Setting, outcomes, problems
 from lookahead_bench.report.summary_table import summary_table
 from lookahead_bench.report.tables import Table
@@ -29,22 +29,23 @@ from lookahead_bench.runs.results import load_results, load_runs
 @contextmanager
 def uncollected() -> Iterator[None]:
     """Without the garbage collector: it would walk through millions of objects of stored runs, none of them garbage."""
+    was = gc.isenabled()
     gc.disable()
-    gc.freeze()  # closing a figure collects all the same
     try:
         yield
     finally:
-        gc.unfreeze()
-        gc.enable()
+        if was:
+            gc.enable()
 
 
 @uncollected()
 def write(
     results_dir: str, only: Mapping[str, str], study: str | None = None, *, form: str = "term", every: bool = False
 ) -> None:
-    """Write the tables and figures under <results_dir>/report/, those of a study under its name, and print the tables.
+    """Write the tables and figures under <results_dir>/report/, and print the tables.
 
-    only: {"dataset": ..., "scale": ..., "optimizer": NAME[,NAME...]} restricts the runs; study: to those done for it
+    only: {"dataset": ..., "scale": ..., "optimizer": NAME[,NAME...]} restricts the runs; study: to those done for it,
+    whose name the files' names begin with
     form: what is printed: term, md, tex or csv; the files are written in every form
     every: a line for each setting in numeric order; otherwise one a method, at the settings that validation chose
     Errors: RunError where there is nothing to report.
@@ -61,33 +62,35 @@ def write(
         tables.append(Table(one.name, f"{one.name}: a search", lines, narrow=narrow))
     runs = outcomes(runs)
     compared: list[tuple[Problem, dict[str, ToTarget]]] = []
-    drawn: dict[str, tuple[Future[Path | None], Future[list[Path]]]] = {}
-    with ProcessPoolExecutor(1) as artist:  # beside the rest, as drawing takes a quarter of the time
-        for task, some in groupby((one for one in problems(runs) if one.settings), key=lambda one: one.task):
-            of = list(some)
-            name = "-".join(str(part) for part in task if isinstance(part, str)) or "unreadable"
-            title = ", ".join(part for part in (task[0], task[2], f"scale={task[1]}") if isinstance(part, str))
-            swept = [one.of_columns(SWEPT) for one in of]
-            stem = directory / f"{prefix}{name}"
-            sensitivity = artist.submit(draw_sensitivity, swept, stem, title)
-            rows = rows_of(results_dir, of, every=every)
-            curves = artist.submit(draw_curves, rows, stem, title)
-            drawn[name] = curves, sensitivity
-            costs = [to_target(one, rows) for one in of]
-            compared += zip(of, costs, strict=True)
-            table = summary_table(name, of, costs, every=every)
-            tables.append(table)
-            said[name] = table.save(stem)
-        if (found := compare(compared)) is not None:
-            tables.append(found[0])
-            stem = directory / f"{prefix}problems"
-            said["problems"] = f"{found[0].save(stem)} and {draw_profile(found[1], stem)} .pdf"
-        for table in of_papers(results_dir, runs, [one for one, _ in compared]):
-            tables.append(table)
-            said[table.name] = table.save(directory / f"{prefix}{table.name}")
-    for name, (curves, sensitivity) in drawn.items():
-        said[name] += "".join(f" and {figure} .pdf" for figure in (curves.result(), *sensitivity.result()) if figure)
+    drawn: dict[str, Beside[list[Path]]] = {}  # a quarter of the time, and done beside the rest
+    for task, some in groupby((one for one in problems(runs) if one.settings), key=lambda one: one.task):
+        of = list(some)
+        name = "-".join(str(part) for part in task if isinstance(part, str)) or "unreadable"
+        title = ", ".join(part for part in (task[0], task[2], f"scale={task[1]}") if isinstance(part, str))
+        rows = rows_of(results_dir, of, every=every)
+        for earlier in drawn.values():  # one at a time
+            earlier.wait()
+        drawn[name] = Beside(pictures, rows, of, directory / f"{prefix}{name}", title)
+        costs = [to_target(one, rows) for one in of]
+        compared += zip(of, costs, strict=True)
+        table = summary_table(name, of, costs, every=every)
+        tables.append(table)
+        said[name] = table.save(directory / f"{prefix}{name}")
+    if (found := compare(compared)) is not None:
+        tables.append(found[0])
+        stem = directory / f"{prefix}problems"
+        said["problems"] = f"{found[0].save(stem)} and {draw_profile(found[1], stem)} .pdf"
+    for table in of_papers(results_dir, runs, [one for one, _ in compared]):
+        tables.append(table)
+        said[table.name] = table.save(directory / f"{prefix}{table.name}")
+    for name, figures in drawn.items():
+        said[name] += "".join(f" and {figure} .pdf" for figure in figures.result())
     show(tables, said, form)
+
+
+def pictures(rows: pd.DataFrame, of: list[Problem], stem: Path, title: str) -> list[Path]:
+    """Draw the curves, and the score over each number that was swept; the PNGs' paths."""
+    return [path for path in (draw_curves(rows, stem, title), *draw_sensitivity(of, stem, title)) if path]
 
 
 def runs_of(results_dir: str, only: Mapping[str, str], study: str | None) -> pd.DataFrame:

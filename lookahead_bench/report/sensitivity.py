@@ -16,7 +16,6 @@ from lookahead_bench.report.curves import looks
 from lookahead_bench.report.plotting import Look
 from lookahead_bench.report.settings import Problem, Setting, is_number
 
-SWEPT = ("run_id", "seed", "status", "score", "choosing")  # what is used of every run
 ENOUGH = 3  # values of a number are a sweep over it
 MOST = 6  # problems in one figure
 WIDE = 4.0  # from the least to the most: more is drawn on a logarithmic axis
@@ -50,7 +49,8 @@ def draw(key: str, of: Sequence[Problem], stem: Path, title: str) -> Path:
     with plt.rc_context(plotting.STYLE):
         figure, panels = plotting.axes(columns, rows, width=plotting.WIDTH * columns, height=0.4 + 2.0 * rows)
         for ax, one in zip(panels, of, strict=False):
-            axes(ax, key, one, [score for m in methods for score in line(ax, key, one, m, styles[m])])
+            drawn = [line(ax, key, one, method, styles[method]) for method in methods]
+            axes(ax, key, one, [score for scores in drawn for score in scores])
             plotting.panel_title(ax, one.text or title)
         for ax in panels[len(of) :]:
             ax.set_axis_off()

@@ -129,10 +129,6 @@ class Problem:
 
         return [one if seeds == common else same(one) for one, seeds in zip(tried, ended, strict=True)]
 
-    def of_columns(self, names: Sequence[str]) -> Problem:
-        """The same with no more of every run than these columns."""
-        return replace(self, settings=[replace(one, runs=one.runs[list(names)]) for one in self.settings])
-
     def edges(self, setting: Setting) -> dict[str, str]:
         """Which numbers of a setting are the least or the most that was tried, of three or more."""
         found: dict[str, str] = {}

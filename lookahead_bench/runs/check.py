@@ -10,9 +10,9 @@ from pathlib import Path
 from lookahead_bench.configuration import identity
 from lookahead_bench.errors import Held, RunError
 from lookahead_bench.runs import checkpoint
-from lookahead_bench.runs.files import atomic, read_json, write_json
+from lookahead_bench.runs.files import atomic, content, read_json, write_json
 from lookahead_bench.runs.lock import Lock
-from lookahead_bench.runs.store import FINISHED, content, damage, fits, mark_of, stored_config
+from lookahead_bench.runs.store import FINISHED, damage, fits, mark_of, stored_config
 
 
 def check(results_dir: str) -> int:

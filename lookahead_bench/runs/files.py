@@ -84,11 +84,19 @@ def write_json(path: Path, value: Any) -> None:
         file.write(json_bytes(value))
 
 
+def content(path: Path) -> bytes:
+    """All of a file, and nothing of one that is not there. Unbuffered, as it is read at once."""
+    try:
+        with open(path, "rb", buffering=0) as file:
+            return file.read()
+    except (FileNotFoundError, NotADirectoryError):
+        return b""
+
+
 def read_json(path: Path) -> dict[str, Any] | None:
     """The object in `path`, or None where there is none or it is damaged."""
     try:
-        with open(path, "rb", buffering=0) as file:
-            value = json.loads(file.read())
+        value = json.loads(content(path))
     except (OSError, ValueError, RecursionError):
         return None
     return value if isinstance(value, dict) else None

@@ -1,6 +1,7 @@
 """Everything that a results directory holds, as data frames; the reports use nothing else.
 
-A line a run first (`load_runs`), from two small files each; rows (`load_results`) of those runs only that need them.
+But for pictures, and the checkpoints of what `figures` scores between weights. A line a run first (`load_runs`), from
+two small files each; rows (`load_results`) of those runs only that need them.
 """
 
 from __future__ import annotations
@@ -17,11 +18,10 @@ import numpy as np
 import pandas as pd
 import yaml
 
-from lookahead_bench.runs.files import read_json
+from lookahead_bench.runs.files import content, read_json
 from lookahead_bench.runs.store import (
     LOADER,
     believed,
-    content,
     in_study,
     rows_in,
     run_directories,
@@ -90,7 +90,7 @@ def load_results(
     rows: list[dict[str, Any]] = []
     frames: list[pd.DataFrame] = []
     for one in stored_runs(results_dir, only, study):
-        mine = read_metrics(one.directory / "metrics.jsonl", splits)
+        mine = read_metrics(one.directory / "metrics.jsonl", splits) or [{}]
         own = set().union(*mine)
         runs.append({key: value for key, value in columns_of(one).items() if key in OWNED or key not in own})
         counts.append(len(mine))
@@ -99,29 +99,26 @@ def load_results(
             frames.append(pd.DataFrame(rows))
             rows = []
     if not runs:
-        return pd.DataFrame(columns=["run_id", "status"])
+        return pd.DataFrame(columns=list(OWNED))
     constant = pd.DataFrame(runs).loc[np.repeat(np.arange(len(runs)), counts)].reset_index(drop=True)
     frame = pd.concat([*frames, *([pd.DataFrame(rows)] if rows else [])], ignore_index=True)
-    frame = frame.drop(columns=[key for key in OWNED if key in frame])
+    frame = frame.drop(columns=list(OWNED), errors="ignore")
     for key in frame.columns.intersection(constant.columns):  # one run's setting is another one's score
         frame[key] = frame[key].astype(object).fillna(constant.pop(key))
     return pd.concat([constant, frame], axis=1)
 
 
 def read_metrics(path: Path, splits: Sequence[str] = ()) -> list[dict[str, Any]]:
-    """The rows of a metrics.jsonl, of these splits or all, with the words for non-finite numbers as numbers.
-
-    An empty row where there are none.
-    """
+    """The rows of a metrics.jsonl, of these splits or all, with the words for non-finite numbers as numbers."""
     data = content(path)
     if splits:
-        found = re.finditer(f'"split": "({"|".join(splits)})"'.encode(), data)
-        ends = [(data.rfind(b"\n", 0, one.start()) + 1, data.find(b"\n", one.end())) for one in found]
-        data = b"\n".join(data[start : end if end >= 0 else None] for start, end in ends)
+        found = re.finditer(f'"split": "(?:{"|".join(map(re.escape, splits))})"'.encode(), data)
+        spans = dict.fromkeys((data.rfind(b"\n", 0, one.start()) + 1, data.find(b"\n", one.end())) for one in found)
+        data = b"\n".join(data[start : end if end >= 0 else None] for start, end in spans)
     rows = rows_in(data)
     if any(f'"{word}"'.encode() in data for word in WORDS):
         rows = [{k: number(v) for k, v in row.items()} for row in rows]
-    return rows or [{}]
+    return rows
 
 
 # ----------------------------------------------------------------------------------------------------------- one run

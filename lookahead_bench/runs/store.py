@@ -17,7 +17,7 @@ import yaml
 from lookahead_bench.configuration import Config
 from lookahead_bench.configuration.identity import canonical
 from lookahead_bench.errors import RunError
-from lookahead_bench.runs.files import json_bytes, read_json, write_all
+from lookahead_bench.runs.files import content, json_bytes, read_json, write_all
 from lookahead_bench.runs.lock import Lock
 
 log = logging.getLogger("lookahead_bench")
@@ -232,14 +232,6 @@ def mark_of(rows: bytes) -> dict[str, Any]:
 def fits(rows: bytes, mark: Mapping[str, Any]) -> bool:
     """Whether these are the rows that a checkpoint or a finished run's run.json tells of."""
     return bool(hashlib.sha256(rows).hexdigest() == mark.get("metrics_sha256"))
-
-
-def content(path: Path) -> bytes:
-    try:
-        with open(path, "rb", buffering=0) as file:
-            return file.read()
-    except FileNotFoundError:
-        return b""
 
 
 def read_rows(path: Path) -> list[dict[str, Any]]:

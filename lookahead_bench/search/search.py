@@ -22,8 +22,8 @@ from lookahead_bench.configuration.compose import MOST_JOBS, literal
 from lookahead_bench.configuration.files import GROUPS
 from lookahead_bench.configuration.messages import show
 from lookahead_bench.configuration.rules import BUDGETS
+from lookahead_bench.doing import Job
 from lookahead_bench.errors import ConfigError
-from lookahead_bench.jobs import Job
 from lookahead_bench.notices import say
 from lookahead_bench.runs.store import RunDirectory
 from lookahead_bench.search.samplers import Sampler, Values

@@ -37,7 +37,8 @@ def told(arguments: list[str], output: Path, prepare: Callable[[], None], **envi
     """Exit status and what was said, of a process of its own."""
     process = start(arguments, output, prepare=prepare, daemon=False, **environment)
     process.join(120)
-    process.kill()
+    process.kill()  # where it is still there
+    process.join()
     return process.exitcode, output.read_text().splitlines() if output.exists() else []
 
 

@@ -73,7 +73,7 @@ def test_the_same_command_does_nothing_more_trials_only_the_missing(
     assert planned(*SEARCH, place).later == 2 * 2  # the fresh seeds
     assert len(planned(*SEARCH, "search.trials=5", place).missing()) == 4
     assert command(["--dry-run", "-m", *SEARCH, "search.trials=5", place]) == 0
-    assert re.search(r"\n4 runs more follow from what these will say, about [\d.]+ \w+ if", capsys.readouterr().out)
+    assert re.search(r"\n4 runs more follow from what these will say, [\d.]+ \w+ at most if", capsys.readouterr().out)
     assert command(["-m", *SEARCH, "search.trials=4", "search.finals=3", place]) == 0
     out = capsys.readouterr().out.splitlines()
     assert sum(line.endswith("(skipped)") for line in out[:8]) == 6

@@ -39,11 +39,12 @@ class Plane:
         across = across - along * (across @ along) / (along @ along)
         self.origin, self.axes = path[0], torch.stack([along / along.norm(), across / across.norm()])
         self.path = ((path - self.origin) @ self.axes.T).numpy()
+        self.split, _ = next(iter(task.evaluate(0)))
 
     @torch.no_grad()
     def accuracy(self, x: float, y: float) -> float:
-        """On the validation images, with BatchNorm statistics estimated for these weights."""
-        weights = self.origin + torch.tensor([x, y], dtype=torch.float64) @ self.axes
+        """On the split for choosing, with BatchNorm statistics estimated for these weights."""
+        weights = (self.origin + torch.tensor([x, y], dtype=torch.float64) @ self.axes).to(self.parameters[0])
         for parameter, part in zip(self.parameters, weights.split([p.numel() for p in self.parameters]), strict=True):
             parameter.copy_(part.view(parameter.shape))
         with self.task.restored_statistics(reestimate=True):
@@ -75,9 +76,9 @@ def weights(task: Task, directory: Path) -> Tensor:
     """The weights that a run has ended with. Errors: RunError where its checkpoints are gone."""
     state = next(checkpoint.newest_first(directory / "checkpoints"), None)
     if state is None:
-        raise RunError(f"{directory}: its checkpoint is needed, and gone; remove the directory to have it made again")
+        raise RunError(f"{directory}: its checkpoint is needed, and gone; force=true makes it again")
     task.load_state_dict(state["task"])
-    return torch.cat([parameter.detach().flatten().double() for parameter in parameters_of(task)])
+    return torch.cat([parameter.detach().flatten().double().cpu() for parameter in parameters_of(task)])
 
 
 def draw_surface(figure: Figure, ax: Axes, plane: Plane, alpha: float) -> None:
@@ -94,7 +95,7 @@ def draw_surface(figure: Figure, ax: Axes, plane: Plane, alpha: float) -> None:
     ax.set_xlabel("from the first weights to the last")
     ax.set_ylabel("across")
     ax.legend(loc="upper right", framealpha=0.8)
-    plot.panel_title(ax, "validation accuracy")
+    plot.panel_title(ax, f"{plane.split} accuracy")
 
 
 def draw_between(ax: Axes, plane: Plane, alpha: float) -> None:
@@ -106,6 +107,6 @@ def draw_between(ax: Axes, plane: Plane, alpha: float) -> None:
         ax.plot(value, plane.accuracy(value * length, 0.0), color=colour, marker=marker, linestyle="", label=name)
     ax.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=1, symbol=" %"))
     ax.set_xlabel("alpha")
-    ax.set_ylabel("validation accuracy")
+    ax.set_ylabel(f"{plane.split} accuracy")
     ax.legend(loc="best")
     plot.panel_title(ax, "on the line between")
