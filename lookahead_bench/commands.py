@@ -99,7 +99,7 @@ def report_command(argv: list[str]) -> int:
     names, values = keys_and_names(
         "report",
         "Tables of the runs, one line a method at the settings that validation chose (all=true: every setting), and "
-        "curves, written under <results_dir>/report/; "
+        "curves, written under <results_dir>/report/, those of STUDY with its name before theirs; "
         f"format={'|'.join(FORMATS)} says how the tables are printed. html=FILE writes one page instead, which opens "
         "offline.",
         argv,
