@@ -176,7 +176,7 @@ def wider(asked: Question) -> Iterator[Verdict]:
     for one, chosen in compared_problems(trials_too(asked.runs), [asked.claim["method"], asked.claim["other"]]):
         widths, tried = [], []
         for setting in chosen:
-            mine = longest_line(one, setting.method, key)
+            mine = grid_line(one, setting.method, key)
             widths.append(good_widths(mine, key, one.sign))
             tried.append(sorted({float(s.values[key]) for s in mine}))
         if any(len(values) < 3 for values in tried):
@@ -195,20 +195,20 @@ def trials_too(runs: pd.DataFrame) -> pd.DataFrame:
     return runs.assign(studies=None)
 
 
-def longest_line(one: Problem, method: str, key: str) -> list[Setting]:
-    """The method's settings that differ in the key alone, most of them, and of several such lines that of the best
-    setting. All settings, where each has others of its own (a random search)."""
+def grid_line(one: Problem, method: str, key: str) -> list[Setting]:
+    """Of the method's settings a line of the grid: such as differ in the key alone and have every value of it that was
+    tried; of several the one with the best setting. All settings where there is none (a random search)."""
     lines: dict[str, list[Setting]] = {}
     for setting in one.settings:
         if setting.method == method and is_number(setting.values.get(key)):
             others = {name: value for name, value in setting.values.items() if name != key}
             lines.setdefault(str(others), []).append(setting)
-    most = max(map(len, lines.values()), default=0)
-    longest = [setting for line in lines.values() for setting in line if len(line) == most or most < ENOUGH]
-    if most < ENOUGH:
-        return longest
-    best = one.best(longest)
-    return next(line for line in lines.values() if any(setting is best for setting in line))
+    every = [setting for line in lines.values() for setting in line]
+    tried = len({setting.values[key] for setting in every})
+    if whole := [setting for line in lines.values() for setting in line if len(line) == tried]:
+        best = one.best(whole)
+        return next(line for line in lines.values() if any(setting is best for setting in line))
+    return every
 
 
 def good_widths(settings: Sequence[Setting], key: str, sign: int) -> dict[int, float]:
