@@ -51,3 +51,5 @@ def test_what_a_script_runs_is_there(script: str, tmp_path: Path) -> None:
             assert experiment.removeprefix("experiment=") in options("experiment")
             if any(not one.startswith("scale=") for one in overrides):  # every experiment is composed in test_papers
                 configuration.load([one.partition(",")[0] for one in words])
+                methods = [one.removeprefix("optimizer=") for one in words if one.startswith("optimizer=")]
+                assert {name for names in methods for name in names.split(",")} <= set(options("optimizer"))
