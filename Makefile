@@ -28,7 +28,7 @@ test: $(VENV)/ready ## Lint, type-check and test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal
+	OMP_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n 2 --dist worksteal
 
 .PHONY: test-faults
 test-faults: $(VENV)/ready ## Inject every kind of fault, the long and the rare ones too (under 10 minutes on two cores)

@@ -53,7 +53,7 @@ def show(configs: Iterable[Config], later: int = 0) -> None:
     whole: list[float] = []  # seconds of a job from its beginning
     for config, runs in jobs:
         due = [one for one in runs if one.due()]
-        pace = paces.of(config) if due else known(config) if later else None
+        pace = paces.of(config) if due or later else None
         full = cost(config, pace) if pace else None
         whole += [full.seconds] if full else []
         expected = full * share_left(due) if full and due else None
