@@ -15,7 +15,6 @@ from lookahead_bench.report.figures import figures
 SCRIPTS = Path(__file__).parents[1] / "scripts"
 SCALES = [["cpu"], ["paper"]]
 FIRST = {  # the arguments that a script takes before overrides
-    "cifar_cpu": [["screening"], ["final"]],
     "lookahead_2019": SCALES,
     "lookahead_minmax_2021": SCALES,
     "multilayer_lookahead_2021": SCALES,
