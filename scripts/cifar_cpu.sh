@@ -8,5 +8,4 @@ run() { lookahead-bench -m experiment=cifar/screening "$@"; }
 run "$@"
 run optimizer=lookahead,multilayer optimizer.alpha=0.8 "$@"
 run optimizer=adamw optimizer.lr=3e-4,1e-3,3e-3,1e-2 "$@"
-run optimizer=sgd optimizer.lr=0.025 "$@"       # its best was the least
-run optimizer=multilayer optimizer.lr=0.8 "$@"  # its best was the most
+run optimizer=sgd optimizer.lr=0.025 "$@" # its best was the least
