@@ -24,7 +24,7 @@ class Beside(Generic[T]):
     def __init__(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> None:
         context: Any = multiprocessing.get_context("fork" if FORK else None)
         self._answer, answer = context.Pipe(duplex=False)
-        self._process = context.Process(target=_work, args=(answer, function, args, kwargs), daemon=True)
+        self._process = context.Process(target=_work, args=(answer, function, args, kwargs))
         with warnings.catch_warnings():  # Python 3.12 warns of locks that a thread may hold
             warnings.simplefilter("ignore", DeprecationWarning)
             self._process.start()

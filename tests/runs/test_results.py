@@ -14,7 +14,7 @@ from tiny_runs import DIGITS, rows
 from lookahead_bench import load_results, run
 from lookahead_bench.bench.report import fill
 from lookahead_bench.runs.files import read_json
-from lookahead_bench.runs.results import flat, flat_config, load_runs
+from lookahead_bench.runs.results import flat, flat_config, load_runs, read_metrics
 from lookahead_bench.runs.store import stored_config
 
 STORED = sorted((Path(__file__).resolve().parents[2] / "results" / "studies").glob("*/runs/*"))
@@ -80,6 +80,19 @@ def test_only_rows_of_some_splits(results: Path) -> None:
     some = load_results(results, splits=("val", "test"))
     expected = every[every["split"].isin(("val", "test"))].reset_index(drop=True)
     pd.testing.assert_frame_equal(some, expected[list(some)], check_dtype=False)
+
+
+def test_however_many_rows_become_a_frame_at_once(results: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    at_once = load_results(results)
+    monkeypatch.setattr("lookahead_bench.runs.results.BATCH", 1)
+    pd.testing.assert_frame_equal(load_results(results), at_once, check_dtype=False)
+
+
+def test_a_row_with_the_mark_of_its_split_twice_is_one(tmp_path: Path) -> None:
+    lines = ['{"split": "val", "told": {"split": "val"}}', '{"split": "train"}', '{"split": "test"}']
+    (tmp_path / "metrics.jsonl").write_text("\n".join(lines))
+    found = read_metrics(tmp_path / "metrics.jsonl", ("val", "test"))
+    assert found == [json.loads(lines[0]), json.loads(lines[2])]
 
 
 def test_an_empty_directory(tmp_path: Path) -> None:
